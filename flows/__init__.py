@@ -1,0 +1,1 @@
+"""When, in what order, and what is retried (Prefect)."""

@@ -1,0 +1,1 @@
+"""Signals become evidence, and evidence becomes ranked candidates. No model is needed."""

@@ -1,0 +1,1 @@
+"""A pack of evidence becomes a diagnosis whose every claim is checked."""

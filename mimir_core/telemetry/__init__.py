@@ -1,0 +1,1 @@
+"""Sources of telemetry become signals: redacted, typed, with their origin."""

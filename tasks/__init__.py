@@ -1,0 +1,1 @@
+"""Plain functions: files in, files out."""

@@ -1,0 +1,17 @@
+"""Where every file of the project lies. The only module that knows."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PARAMS = ROOT / "params.yaml"
+INCIDENTS = ROOT / "data" / "incidents"
+CHUNKS = ROOT / "data" / "chunks.jsonl"
+VECTORS = ROOT / "data" / "vectors.npy"
+REPORTS = ROOT / "reports"
+
+VAR = ROOT / "var"
+KNOWLEDGE = VAR / "knowledge"
+EMBEDDINGS = VAR / "embeddings"
+STATUS = VAR / "status"
+DIAGNOSES = VAR / "diagnoses"
