@@ -1,0 +1,151 @@
+"""Signals -> :class:`EvidencePack`: all that a reasoner may see and cite about one incident.
+
+Comes in: the signals of one case. Goes out: the pack: alerts, changed and unchanged series, signs, log templates, fine
+states, ranked candidates and the runbook passages that fit them. Surprise: the pack is bounded; what is trimmed is
+counted, never the evidence that decided, and trimming shifts no citation because ids are hashes.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from mimir_core.analysis.detect import compare_series, find_onset
+from mimir_core.analysis.logs import TemplateMiner, find_templates
+from mimir_core.analysis.rank import rank_candidates
+from mimir_core.analysis.signs import SignTable, find_signs
+from mimir_core.config import DetectSettings, DiagnoseSettings, LogSettings
+from mimir_core.records import Candidate, Evidence, EvidenceKind, EvidencePack, Incident, Measurement, Passage, Window
+from mimir_core.telemetry.signals import Signals, Statement
+
+FINE = "Fine"
+"""Subject of evidence that a component's own state says that all is well."""
+
+_QUERY_CANDIDATES = 2
+
+
+@dataclass(frozen=True)
+class EvidenceEngine:
+    """Collects, ranks and looks up. Wired once, used for every case; holds no state of a case."""
+
+    new_miner: Callable[[], TemplateMiner]
+    search: Callable[[str, int], list[Passage]]
+    """Answers a query with at most so many passages."""
+    table: SignTable
+    detect: DetectSettings
+    logs: LogSettings
+    diagnose: DiagnoseSettings
+
+    def build_pack(self, signals: Signals) -> EvidencePack:
+        """Collect the evidence, rank the candidates and add the runbook passages that fit."""
+        incident = signals.incident
+        onset = find_onset(signals.metrics, incident.opened_at, self.detect)
+        found = [
+            *_alerts(incident),
+            *compare_series(signals.metrics, onset, signals.metrics_origin, self.detect),
+            *find_signs(signals.statements, onset, self.table),
+            *find_templates(signals.statements, onset, self.new_miner(), self.logs),
+            *_fine_states(signals.statements),
+        ]
+        candidates = rank_candidates(found, self.table)
+        found.extend(self._passages(_query(incident, candidates, found, self.table)))
+        unique = {item.id: item for item in found}
+        kept = _trim(list(unique.values()), candidates, self.diagnose.max_evidence)
+        trimmed = Counter({"evidence beyond diagnose.max_evidence": len(unique) - len(kept)})
+        return EvidencePack(
+            incident=incident,
+            window=_window(signals),
+            onset=onset,
+            evidence=tuple(kept),
+            candidates=_citable(candidates, kept),
+            sources=signals.sources,
+            dropped=dict(signals.dropped + trimmed),
+        )
+
+    def _passages(self, query: str) -> Iterator[Evidence]:
+        if self.diagnose.passages:
+            for passage in self.search(query, self.diagnose.passages):
+                if passage.score >= self.diagnose.min_passage_score:
+                    yield _passage_evidence(passage)
+
+
+def _alerts(incident: Incident) -> Iterator[Evidence]:
+    for alert in incident.alerts:
+        words = (alert.annotations.get("summary"), alert.annotations.get("description"))
+        yield Evidence(
+            kind=EvidenceKind.ALERT,
+            component=incident.service or "",
+            subject=alert.name,
+            origin="alert",
+            query=alert.fingerprint,
+            observed_at=alert.starts_at,
+            score=1.0 if alert.status == "firing" else 0.5,
+            excerpt=" ".join(text for text in (f"{alert.name} ({alert.status})", incident.service, *words) if text)[:600],
+        )
+
+
+def _fine_states(statements: list[Statement]) -> Iterator[Evidence]:
+    """One piece of evidence for each component whose every state is fine."""
+    states: dict[str, list[Statement]] = {}
+    for statement in statements:
+        if statement.source != "log":
+            states.setdefault(statement.component, []).append(statement)
+    for component, said in states.items():
+        if all(statement.fine or statement.text.startswith("Normal ") for statement in said) and any(s.fine for s in said):
+            fine = next(statement for statement in said if statement.fine)
+            yield Evidence(
+                kind=EvidenceKind.KUBERNETES,
+                component=component,
+                subject=FINE,
+                origin=fine.origin,
+                query=fine.query,
+                value=Measurement(after=float(len(said)), unit="lines"),
+                excerpt=fine.text[:300],
+            )
+
+
+def _query(incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence], table: SignTable) -> str:
+    """The words to look for in runbooks: what the signs mean, then what the alert says."""
+    deciding = {evidence_id for candidate in candidates[:_QUERY_CANDIDATES] for evidence_id in candidate.evidence_ids[:1]}
+    words = []
+    for item in found:
+        if item.id in deciding:
+            sign = table.signs.get(item.subject)
+            words.append(f"{item.subject} {sign.means}" if sign else f"{item.subject} {item.direction.value}")
+    return " ".join([*words, incident.title, incident.description, incident.question])[:600]
+
+
+def _passage_evidence(passage: Passage) -> Evidence:
+    chunk = passage.chunk
+    return Evidence(
+        kind=EvidenceKind.RUNBOOK,
+        component="",
+        subject=f"{chunk.title} > {chunk.heading}" if chunk.heading else chunk.title,
+        origin=chunk.path,
+        query=chunk.id,
+        score=min(1.0, max(0.0, passage.score)),
+        excerpt=chunk.text,
+    )
+
+
+def _trim(found: list[Evidence], candidates: tuple[Candidate, ...], limit: int) -> list[Evidence]:
+    """Keep what decided, the alerts and the passages, then what is furthest from normal, in the order it was found."""
+    deciding = {evidence_id for candidate in candidates[:3] for evidence_id in candidate.evidence_ids}
+    always = (EvidenceKind.ALERT, EvidenceKind.RUNBOOK)
+    order = sorted(found, key=lambda item: (item.id not in deciding, item.kind not in always, -item.score))
+    kept = {item.id for item in order[:limit]}
+    return [item for item in found if item.id in kept]
+
+
+def _citable(candidates: tuple[Candidate, ...], kept: list[Evidence]) -> tuple[Candidate, ...]:
+    """Candidates with the evidence that is still in the pack; one without any is gone with its evidence."""
+    ids = {item.id for item in kept}
+    left = ((candidate, tuple(i for i in candidate.evidence_ids if i in ids)) for candidate in candidates)
+    return tuple(candidate.model_copy(update={"evidence_ids": cited}) for candidate, cited in left if cited)
+
+
+def _window(signals: Signals) -> Window | None:
+    times: list[datetime] = [statement.time for statement in signals.statements if statement.time]
+    if not signals.metrics.empty:
+        times += [signals.metrics.index[0].to_pydatetime(), signals.metrics.index[-1].to_pydatetime()]
+    return Window(start=min(times), end=max(times)) if times else None

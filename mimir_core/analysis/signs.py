@@ -1,0 +1,153 @@
+"""The table of signs (``signs.yaml``): what a statement or a moving metric means.
+
+Comes in: statements. Goes out: evidence, one piece per sign and component, with the count of lines before and after the
+onset. Surprise: the table is data, so that an operator can add a sign without touching code; a bad entry stops the start.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import cache, cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from mimir_core.config import Settings
+from mimir_core.errors import ParamsError
+from mimir_core.records import Direction, Evidence, EvidenceKind, FaultKind, Measurement, Probability, Window
+from mimir_core.telemetry.signals import Statement, StatementSource, workload_of
+
+_TABLE = Path(__file__).with_name("signs.yaml")
+_EXCERPT_LINES = 2
+_EXCERPT_CHARACTERS = 400
+
+
+class Sign(Settings):
+    """One kind of trouble that a statement can tell of. The keys are explained in signs.yaml."""
+
+    places: tuple[StatementSource, ...] = Field(default=("kubernetes", "log", "tool"), alias="in")
+    fault: FaultKind
+    weight: Probability
+    patterns: tuple[str, ...] = Field(min_length=1)
+    means: str
+    check: str
+    actions: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("patterns")
+    @classmethod
+    def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            re.compile(pattern)
+        return patterns
+
+    @cached_property
+    def expression(self) -> tuple[re.Pattern[str], ...]:
+        """The patterns, compiled."""
+        return tuple(re.compile(pattern, re.IGNORECASE) for pattern in self.patterns)
+
+    def find(self, text: str) -> re.Match[str] | None:
+        """Return where ``text`` bears this sign."""
+        return next((found for expression in self.expression if (found := expression.search(text))), None)
+
+
+class MetricFamily(Settings):
+    """A family of metrics that point to one kind of trouble when they move the bad way."""
+
+    fault: FaultKind
+    weight: Probability
+    bad: Direction
+    felt: bool = False
+    words: frozenset[str]
+
+
+class SignTable(Settings):
+    """The whole of signs.yaml."""
+
+    signs: dict[str, Sign]
+    metrics: dict[str, MetricFamily]
+
+    def family_of(self, metric: str) -> MetricFamily | None:
+        """Return the family of a metric by the words in its name, or None.
+
+        >>> read_signs().family_of("heap_used_mib").fault.value, read_signs().family_of("weather") is None
+        ('memory', True)
+        """
+        words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", metric).lower()))
+        return next((family for family in self.metrics.values() if family.words & words), None)
+
+
+@cache
+def read_signs(path: Path = _TABLE) -> SignTable:
+    """Read and check the table.
+
+    Raises:
+        ParamsError: An entry is misspelt, incomplete or no regular expression.
+    """
+    try:
+        return SignTable.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError, re.error) as error:
+        raise ParamsError(f"{path.name}: {error}") from error
+
+
+class _Sighting(NamedTuple):
+    statement: Statement
+    target: str
+
+
+def find_signs(statements: Iterable[Statement], onset: datetime | None, table: SignTable) -> Iterator[Evidence]:
+    """Yield one piece of evidence for each sign on each component.
+
+    Args:
+        statements: Read once.
+        onset: When the incident began; lines before it count as the state before. None when unknown.
+        table: The signs to look for.
+    """
+    sightings: dict[tuple[str, str, str], list[_Sighting]] = defaultdict(list)
+    for statement in statements:
+        if statement.fine:
+            continue
+        for name, sign in table.signs.items():
+            if statement.source in sign.places and (found := sign.find(statement.text)):
+                target = found.groupdict().get("target") or ""
+                sightings[name, statement.component, statement.source].append(_Sighting(statement, target))
+    for (name, component, _), group in sightings.items():
+        yield _evidence(name, component, group, onset)
+
+
+def blamed_component(evidence: Evidence, sign: Sign) -> str:
+    """Return the component that ``evidence`` speaks against: the target that its excerpt names, else the speaker."""
+    found = sign.find(evidence.excerpt)
+    target = (found.groupdict().get("target") or "") if found else ""
+    return workload_of(target.split(".")[0]) if target else evidence.component
+
+
+def _evidence(name: str, component: str, group: list[_Sighting], onset: datetime | None) -> Evidence:
+    first = group[0].statement
+    times = sorted(sighting.statement.time for sighting in group if sighting.statement.time)
+    said = sum(sighting.statement.count for sighting in group)
+    before = None
+    if onset and first.source == "log" and len(times) == len(group):
+        before = float(sum(time < onset for time in times))
+        said -= int(before)
+    return Evidence(
+        kind=EvidenceKind.LOG if first.source == "log" else EvidenceKind.KUBERNETES,
+        component=component,
+        subject=name,
+        origin=first.origin,
+        query=first.query,
+        window=Window(start=times[0], end=times[-1]) if times else None,
+        observed_at=times[-1] if times else None,
+        value=Measurement(before=before, after=float(said), unit="lines"),
+        score=1.0,
+        excerpt=_excerpt(group),
+    )
+
+
+def _excerpt(group: list[_Sighting]) -> str:
+    """Quote the first distinct lines, those that name a target first."""
+    ordered = sorted(group, key=lambda sighting: not sighting.target)
+    distinct = dict.fromkeys(sighting.statement.text for sighting in ordered)
+    return "\n".join(list(distinct)[:_EXCERPT_LINES])[:_EXCERPT_CHARACTERS]

@@ -1,0 +1,212 @@
+"""The built-in reasoner: a pack becomes a draft of the five steps, without any model.
+
+Comes in: the pack, the table of signs and the safety rules. Goes out: a draft :class:`Diagnosis` for ``verify`` and
+``conclude``. It is the embedded default, the floor that a model must beat, and the answer when a model fails.
+Surprise: "healthy" needs proof (something that users feel was measured and is steady, or the component says that it is
+fine); no evidence of trouble alone is "undetermined".
+"""
+
+from collections.abc import Iterable, Iterator
+
+from mimir_core.analysis.pack import FINE
+from mimir_core.analysis.signs import MetricFamily, Sign, SignTable
+from mimir_core.config import DiagnoseSettings
+from mimir_core.reasoning.claims import claim_about
+from mimir_core.records import (
+    Action,
+    Candidate,
+    Cause,
+    Check,
+    Claim,
+    Diagnosis,
+    Direction,
+    Evidence,
+    EvidenceKind,
+    EvidencePack,
+    Hypothesis,
+    Verdict,
+)
+from mimir_core.safety.policy import SafetyRules
+
+_MAX_SYMPTOMS = 6
+_MAX_CLAIMS = 4
+_MAX_ACTIONS = 3
+_SECOND_CAUSE = 0.8
+"""Another component's candidate must be this strong to be a cause beside the first."""
+_MAX_CONFIDENCE = 0.95
+_DIAGNOSIS_HEADINGS = ("diagnos", "check", "investigat")
+_MITIGATION_HEADINGS = ("mitigat", "fix", "resol", "remed", "recover")
+
+
+def draft_diagnosis(pack: EvidencePack, table: SignTable, rules: SafetyRules, settings: DiagnoseSettings) -> Diagnosis:
+    """Return the five steps as far as the evidence carries them; headline, reason and citations are left to ``conclude``."""
+    reasoner = _Builtin(pack, table, rules)
+    likely = [c for c in pack.candidates if c.score >= settings.min_confidence]
+    causes = tuple(reasoner.cause(candidate) for candidate in _choose(likely))
+    hypotheses = pack.candidates[: settings.max_hypotheses]
+    verdict = Verdict.CAUSE_FOUND if causes else Verdict.HEALTHY if reasoner.is_healthy() else Verdict.UNDETERMINED
+    return Diagnosis(
+        incident_id=pack.incident.id,
+        verdict=verdict,
+        headline="-",
+        reason="-",
+        symptoms=reasoner.symptoms(),
+        hypotheses=tuple(reasoner.hypothesis(candidate) for candidate in hypotheses),
+        checks=tuple(reasoner.checks(hypotheses)),
+        causes=causes,
+        actions=tuple(reasoner.actions(causes)),
+        missing=tuple(reasoner.missing()),
+    )
+
+
+def _choose(likely: list[Candidate]) -> Iterator[Candidate]:
+    """The first candidate, and a second one that is as strong as a cause of its own on another component."""
+    for position, candidate in enumerate(likely):
+        if position == 0 or (candidate.score >= _SECOND_CAUSE and candidate.component != likely[0].component):
+            yield candidate
+        if position == 1:
+            return
+
+
+class _Builtin:
+    """Reads one pack. Each method is one of the five steps."""
+
+    def __init__(self, pack: EvidencePack, table: SignTable, rules: SafetyRules) -> None:
+        self._pack = pack
+        self._table = table
+        self._rules = rules
+        self._by_id = {item.id: item for item in pack.evidence}
+        self._passages = [item for item in pack.evidence if item.kind is EvidenceKind.RUNBOOK]
+
+    def symptoms(self) -> tuple[Claim, ...]:
+        """What users and operators see: the alerts, then what they feel, then what moved furthest."""
+        alerts = [item for item in self._pack.evidence if item.kind is EvidenceKind.ALERT]
+        moved = [item for item in self._of(EvidenceKind.METRIC) if item.score > 0]
+        moved.sort(key=lambda item: (not self._felt(item), -item.score, item.component, item.subject))
+        templates = [i for i in self._of(EvidenceKind.LOG) if i.subject not in self._table.signs]
+        templates.sort(key=lambda item: (-item.score, -((item.value.after or 0) if item.value else 0), item.subject))
+        shown = [*alerts[:1], *moved[: _MAX_SYMPTOMS - 2], *templates][:_MAX_SYMPTOMS]
+        return tuple(claim_about(item) for item in shown)
+
+    def hypothesis(self, candidate: Candidate) -> Hypothesis:
+        """State a candidate with what speaks for and against it."""
+        return Hypothesis(
+            component=candidate.component,
+            fault_kind=candidate.fault_kind,
+            statement=f"{candidate.component}: {self._means(candidate)}",
+            confidence=min(candidate.score, _MAX_CONFIDENCE),
+            supporting=tuple(claim_about(item, candidate.component) for item in self._evidence_of(candidate)[:_MAX_CLAIMS]),
+            contradicting=tuple(claim_about(item) for item in self._against(candidate))[:_MAX_CLAIMS],
+        )
+
+    def checks(self, candidates: Iterable[Candidate]) -> Iterator[Check]:
+        """What was looked at, and what to run next to tell the hypotheses apart."""
+        asked: set[str] = set()
+        for candidate in candidates:
+            for item in self._evidence_of(candidate)[:1]:
+                source = item.query or item.origin
+                if source not in asked:
+                    asked.add(source)
+                    yield Check(command=source, would_show=claim_about(item).text, state="done", evidence_ids=(item.id,))
+            if (sign := self._sign(candidate)) and (command := self._fill(sign.check, candidate)) not in asked:
+                asked.add(command)
+                passage = self._passage(_DIAGNOSIS_HEADINGS)
+                shows = f"whether {candidate.component} is where {sign.means}"
+                if passage:
+                    shows += f"; runbook: {passage.subject}"
+                yield Check(command=command, would_show=shows, state="to_do", evidence_ids=(passage.id,) if passage else ())
+
+    def cause(self, candidate: Candidate) -> Cause:
+        """Turn a candidate into a cause."""
+        return Cause(
+            component=candidate.component,
+            fault_kind=candidate.fault_kind,
+            confidence=min(candidate.score, _MAX_CONFIDENCE),
+            evidence_ids=tuple(item.id for item in self._evidence_of(candidate)[:_MAX_CLAIMS]),
+        )
+
+    def actions(self, causes: tuple[Cause, ...]) -> Iterator[Action]:
+        """Propose what the signs of each cause ask for, from the allow-list, with the runbook that supports it."""
+        proposed = 0
+        for cause in causes:
+            deciding = self._by_id[cause.evidence_ids[0]]
+            sign = self._table.signs.get(deciding.subject)
+            passage = self._passage(_MITIGATION_HEADINGS)
+            for name in sign.actions if sign else ("collect_more_evidence",):
+                if proposed < _MAX_ACTIONS:
+                    proposed += 1
+                    action = self._rules.propose(name, component=cause.component, namespace=self._namespace())
+                    text = f"{action.text} (runbook: {passage.subject})" if passage else action.text
+                    cited = (deciding.id, passage.id) if passage else (deciding.id,)
+                    yield action.model_copy(update={"text": text, "evidence_ids": cited})
+        if not causes and not self.is_healthy():
+            component = self._pack.incident.service or next((c.component for c in self._pack.candidates), "")
+            yield self._rules.propose("collect_more_evidence", component=component, namespace=self._namespace())
+
+    def is_healthy(self) -> bool:
+        """Whether the affected component is known and proven well: no candidate, and what users feel or its state is fine."""
+        service = self._pack.incident.service
+        fine = (item for item in self._pack.evidence if item.subject == FINE or self._is_steady_and_felt(item))
+        return not self._pack.candidates and any(item.component == service for item in fine)
+
+    def missing(self) -> Iterator[str]:
+        """What would have helped: kinds of evidence that are absent, and sources that did not answer."""
+        kinds = {item.kind for item in self._pack.evidence}
+        for kind, words in (
+            (EvidenceKind.METRIC, "metrics: no series of any component"),
+            (EvidenceKind.LOG, "logs: no line that tells of trouble, or no logs at all"),
+            (EvidenceKind.KUBERNETES, "cluster state: no kubectl output"),
+            (EvidenceKind.RUNBOOK, "runbooks: no page fits"),
+        ):
+            if kind not in kinds:
+                yield words
+        for source, outcome in self._pack.sources.items():
+            if outcome.value != "data":
+                yield f"{source}: {outcome.value.replace('_', ' ')}"
+
+    def _of(self, kind: EvidenceKind) -> list[Evidence]:
+        return [item for item in self._pack.evidence if item.kind is kind]
+
+    def _evidence_of(self, candidate: Candidate) -> list[Evidence]:
+        return [self._by_id[evidence_id] for evidence_id in candidate.evidence_ids]
+
+    def _sign(self, candidate: Candidate) -> Sign | None:
+        subjects = (item.subject for item in self._evidence_of(candidate))
+        return next((sign for subject in subjects if (sign := self._table.signs.get(subject))), None)
+
+    def _means(self, candidate: Candidate) -> str:
+        first = self._evidence_of(candidate)[0]
+        sign = self._table.signs.get(first.subject)
+        return sign.means if sign else claim_about(first).text.removeprefix(f"{candidate.component} ")
+
+    def _family(self, item: Evidence) -> MetricFamily | None:
+        return self._table.family_of(item.subject) if item.kind is EvidenceKind.METRIC else None
+
+    def _felt(self, item: Evidence) -> bool:
+        family = self._family(item)
+        return bool(family and family.felt)
+
+    def _is_steady_and_felt(self, item: Evidence) -> bool:
+        return self._felt(item) and item.direction is Direction.STEADY
+
+    def _against(self, candidate: Candidate) -> Iterator[Evidence]:
+        """Series of the same component and fault that stayed calm, and states that say all is well."""
+        for item in self._pack.evidence:
+            if item.component != candidate.component:
+                continue
+            family = self._family(item)
+            calm = item.direction is Direction.STEADY and family is not None and family.fault is candidate.fault_kind
+            if calm or item.subject == FINE:
+                yield item
+
+    def _passage(self, headings: tuple[str, ...]) -> Evidence | None:
+        """The best passage under a heading of that kind, else the best passage."""
+        fitting = (p for p in self._passages if any(word in p.subject.lower() for word in headings))
+        return next(fitting, self._passages[0] if self._passages else None)
+
+    def _namespace(self) -> str:
+        labels = [alert.labels for alert in self._pack.incident.alerts]
+        return next((found for label in labels if (found := label.get("namespace"))), "default")
+
+    def _fill(self, command: str, candidate: Candidate) -> str:
+        return self._rules.fill(command, component=candidate.component, namespace=self._namespace())

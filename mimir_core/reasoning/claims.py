@@ -1,0 +1,64 @@
+"""Evidence -> a claim about it, in words.
+
+Comes in: one piece of evidence. Goes out: a structured :class:`Claim` whose sentence says no more than its fields do.
+"""
+
+from mimir_core.analysis.pack import FINE
+from mimir_core.records import Claim, Direction, Evidence, EvidenceKind
+
+_TEMPLATE_CHARACTERS = 120
+
+
+def claim_about(evidence: Evidence, component: str | None = None) -> Claim:
+    """State what ``evidence`` shows.
+
+    Args:
+        evidence: What is cited.
+        component: Whom the claim is about, where that is not the speaker: a component that the excerpt names.
+    """
+    value = evidence.value
+    claim = Claim(
+        component=component or evidence.component,
+        subject=evidence.subject,
+        direction=evidence.direction,
+        value=value.after if value else None,
+        before=value.before if value else None,
+        unit=value.unit if value else "",
+        window=evidence.window,
+        evidence_ids=(evidence.id,),
+        text="-",
+    )
+    return claim.model_copy(update={"text": _say(claim, evidence)})
+
+
+def _say(claim: Claim, evidence: Evidence) -> str:
+    speaker = evidence.component or "the system"
+    if evidence.kind is EvidenceKind.ALERT:
+        return f"{speaker}: alert {claim.subject}"
+    if evidence.kind is EvidenceKind.METRIC:
+        return f"{speaker} {claim.subject} {_movement(claim)}"
+    if claim.subject == FINE:
+        return f"{speaker} reports itself fine"
+    quoted = claim.subject if len(claim.subject) <= _TEMPLATE_CHARACTERS else claim.subject[:_TEMPLATE_CHARACTERS] + "…"
+    about = f" (about {claim.component})" if claim.component != speaker else ""
+    return f"{speaker}{about}: {quoted}, {_times(claim)}"
+
+
+def _movement(claim: Claim) -> str:
+    match claim.direction:
+        case Direction.UP:
+            return f"rose from {claim.before:g} to {claim.value:g}"
+        case Direction.DOWN:
+            return f"fell from {claim.before:g} to {claim.value:g}"
+        case Direction.STEADY:
+            return f"stayed at {claim.value:g} (was {claim.before:g})"
+        case _:
+            return f"is {claim.value:g}" if claim.value is not None else f"was {claim.before:g} and is gone"
+
+
+def _times(claim: Claim) -> str:
+    after = int(claim.value or 0)
+    seen = "seen once" if after == 1 else f"seen {after} times"
+    if claim.before is None:
+        return seen
+    return f"{seen}, never before" if claim.before == 0 else f"{seen} since the onset, {claim.before:g} times before"

@@ -1,0 +1,293 @@
+"""A case on disk or on standard input -> :class:`Signals`. docs/formats.md shows each format.
+
+Comes in: a case folder, an evidence file, an alert, or any text. Goes out: signals with every text redacted.
+Surprises: only input files are opened (``expected.yaml`` holds the truth of a shipped incident and is not one), and a file
+is told by its content, not by its name, because people paste and rename.
+"""
+
+import gzip
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mimir_core.errors import InputError
+from mimir_core.records import Incident, Outcome, content_hash
+from mimir_core.safety.redact import redact
+from mimir_core.telemetry.alerts import parse_incident
+from mimir_core.telemetry.json_text import parse_json_series, parse_json_text
+from mimir_core.telemetry.kubectl_text import is_kubectl_text, parse_kubectl_text
+from mimir_core.telemetry.log_text import parse_level, parse_log_text
+from mimir_core.telemetry.signals import Signals, Statement, join_metrics, parse_time, workload_of
+
+TRUTH_FILE = "expected.yaml"
+UNKNOWN_COMPONENT = "unknown"
+
+_LOG_KEYS = {
+    "time": ("time", "timestamp", "ts", "@timestamp"),
+    "component": ("component", "service", "app", "container", "logger"),
+    "message": ("message", "msg", "log", "text"),
+}
+_TOOL_FRAME = re.compile(r'\A\s*(?:stdout:|cmd:.*)\s*\n\s*"?|"?\s*\n\s*stderr:\s*\Z')
+_COMPONENT_PARAMS = ("pod_name", "pod", "name", "resource_name", "service", "deployment", "workload_name")
+_TEXT_SUFFIXES = frozenset({".txt", ".log", ".json", ".yaml", ".yml", ".out"})
+
+
+def read_case(path: Path) -> Signals:
+    """Read a case folder or a single file.
+
+    Raises:
+        InputError: There is nothing at ``path``, nothing readable in it, or a file says something impossible.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    reader = _Reader(path.name)
+    text = reader.read_text(path)
+    content = _parse_json(text)
+    if isinstance(content, Mapping) and isinstance(content.get("evidence"), list):
+        return reader.finish_evidence(content, path.name)
+    if isinstance(content, Mapping) and ("alerts" in content or "commonLabels" in content):
+        reader.signals.incident = parse_incident(content, path.name)
+        return reader.finish()
+    reader.add_text(text, UNKNOWN_COMPONENT, path.name)
+    return reader.finish()
+
+
+def read_pasted(text: str) -> Signals:
+    """Read text that a person pasted: kubectl output, log lines, JSON.
+
+    Raises:
+        InputError: The text is empty.
+    """
+    reader = _Reader("pasted text")
+    text = reader.redact(text)
+    reader.signals.incident = reader.signals.incident.model_copy(update={"id": "i" + content_hash(text)})
+    reader.add_text(text, UNKNOWN_COMPONENT, "pasted text")
+    return reader.finish()
+
+
+def _read_folder(folder: Path) -> Signals:
+    reader = _Reader(folder.name)
+    settings = reader.read_object(folder / "case.json") if (folder / "case.json").is_file() else {}
+    if (folder / "alert.json").is_file():
+        reader.signals.incident = parse_incident(reader.read_object(folder / "alert.json"), f"{folder.name}/alert.json")
+    elif isinstance(settings.get("alert"), Mapping):
+        reader.signals.incident = parse_incident(settings["alert"], f"{folder.name}/case.json: alert")
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if not file.is_file() or name in ("alert.json", "case.json", TRUTH_FILE):
+            continue
+        if file.name in ("metrics.csv", "metrics.parquet"):
+            reader.add_metrics(file, name, settings)
+        elif file.name in ("logs.jsonl", "logs.jsonl.gz"):
+            reader.add_log_records(reader.read_text(file), name)
+        elif file.suffix in _TEXT_SUFFIXES:
+            reader.add_text(reader.read_text(file), _component_in_name(file.stem), name)
+        else:
+            reader.signals.dropped[f"file of unknown kind: {file.suffix or 'no suffix'}"] += 1
+    return reader.finish()
+
+
+def _component_in_name(stem: str) -> str:
+    """Return the component that a file is named after.
+
+    >>> _component_in_name("describe-pod-checkout-api-6d4cf56db6-x7k2p"), _component_in_name("logs-orders-db-0")
+    ('checkout-api', 'orders-db')
+    """
+    return workload_of(
+        re.sub(r"^(?:describe|get|logs|log|previous|pods?|deployment|events)(?:-(?:pods?|deployment|previous)-|-|$)", "", stem)
+    ) or (UNKNOWN_COMPONENT)
+
+
+class _Reader:
+    """Reads the files of one case and keeps count of what is masked and dropped."""
+
+    def __init__(self, name: str) -> None:
+        self.signals = Signals(Incident(id="i" + content_hash(name), title=name))
+        self._metrics: list[pd.DataFrame] = []
+
+    def redact(self, text: str) -> str:
+        redacted = redact(text)
+        self.signals.masked.update(redacted.masked)
+        return redacted.text
+
+    def read_text(self, path: Path) -> str:
+        try:
+            content = path.read_bytes()
+            if path.suffix == ".gz":
+                content = gzip.decompress(content)
+        except (OSError, EOFError) as error:
+            raise InputError(f"{path}: cannot be read: {error}") from error
+        if b"\0" in content[:4096]:
+            raise InputError(f"{path}: holds binary data, not text")
+        text = content.decode("utf-8-sig", errors="replace")
+        if broken := text.count("\N{REPLACEMENT CHARACTER}"):
+            self.signals.dropped[f"{path.name}: bytes that are not UTF-8"] += broken
+        return self.redact(text)
+
+    def read_object(self, path: Path) -> Mapping[str, Any]:
+        text = self.read_text(path)
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}: line {error.lineno}: is not JSON: {error.msg}") from error
+        if not isinstance(content, Mapping):
+            raise InputError(f"{path}: expected an object, got {type(content).__name__}")
+        return content
+
+    def add_text(self, text: str, component: str, origin: str, query: str = "") -> None:
+        """Sort a text by its content into statements and series."""
+        body = _TOOL_FRAME.sub("", text)
+        before = len(self.signals.statements)
+        content = _parse_json(body)
+        if isinstance(content, Mapping | list):
+            self.signals.statements.extend(self._redacted(parse_json_text(content, component, origin, query)))
+            frame = parse_json_series(content, component)
+            if not frame.empty:
+                self._metrics.append(frame)
+                self.signals.metrics_origin = self.signals.metrics_origin or origin
+                self.signals.sources["metrics"] = Outcome.DATA
+        elif is_kubectl_text(body):
+            self.signals.statements.extend(parse_kubectl_text(body, origin, query))
+        elif body.lstrip().startswith("{"):
+            self.add_log_records(body, origin, component, query)
+        else:
+            self.signals.statements.extend(parse_log_text(body, component, origin, query))
+        said = len(self.signals.statements) > before or isinstance(content, Mapping | list)
+        self.signals.sources[query or origin] = Outcome.DATA if said else Outcome.NO_DATA
+
+    def add_log_records(self, text: str, origin: str, component: str = UNKNOWN_COMPONENT, query: str = "") -> None:
+        """Read JSON lines; a line that is no JSON object with a message is dropped and counted."""
+        before = len(self.signals.statements)
+        self.signals.statements.extend(self._redacted(self._log_records(text, origin, component, query)))
+        self.signals.sources[query or origin] = Outcome.DATA if len(self.signals.statements) > before else Outcome.NO_DATA
+
+    def _log_records(self, text: str, origin: str, component: str, query: str) -> Iterator[Statement]:
+        for number, line in enumerate(text.splitlines(), start=1):
+            if not line.strip():
+                continue
+            record = _parse_json(line)
+            message = _first(record, _LOG_KEYS["message"]) if isinstance(record, Mapping) else None
+            if not isinstance(record, Mapping) or message is None:
+                self.signals.dropped[f"{origin}: log line without a message"] += 1
+                continue
+            level = str(record.get("level") or record.get("severity") or "").lower()
+            yield Statement(
+                source="log",
+                component=str(_first(record, _LOG_KEYS["component"]) or workload_of(str(record.get("pod") or component))),
+                text=str(message),
+                origin=f"{origin}:{number}",
+                query=query,
+                time=parse_time(_first(record, _LOG_KEYS["time"])),
+                level=level or parse_level(str(message)),
+                pod=str(record.get("pod") or ""),
+                trace_id=str(record.get("trace_id") or ""),
+            )
+
+    def _redacted(self, statements: Iterable[Statement]) -> Iterator[Statement]:
+        """Redact once more what JSON had escaped."""
+        for statement in statements:
+            yield replace(statement, text=self.redact(statement.text))
+
+    def add_metrics(self, path: Path, name: str, settings: Mapping[str, Any]) -> None:
+        frame = _read_metrics(path, name, settings)
+        self._metrics.append(frame)
+        self.signals.metrics_origin = name
+        self.signals.sources[name] = Outcome.NO_DATA if frame.empty else Outcome.DATA
+
+    def finish_evidence(self, content: Mapping[str, Any], origin: str) -> Signals:
+        """Read an evidence file: a question, perhaps an alert, and the recorded outputs of tools."""
+        alert = content.get("alert")
+        question = str(content.get("question") or "")
+        payload = alert if isinstance(alert, Mapping) else {}
+        self.signals.incident = parse_incident(payload, f"{origin}: alert", question)
+        default = self.signals.incident.service or UNKNOWN_COMPONENT
+        for position, entry in enumerate(content["evidence"]):
+            if not isinstance(entry, Mapping):
+                raise InputError(f"{origin}: evidence[{position}]: expected an object, got {entry!r:.80}")
+            self._add_recorded(entry, default, f"{origin}: {entry.get('id') or f'evidence[{position}]'}")
+        return self.finish()
+
+    def _add_recorded(self, entry: Mapping[str, Any], default: str, origin: str) -> None:
+        params = entry.get("params") if isinstance(entry.get("params"), Mapping) else {}
+        named = next((str(params[key]) for key in _COMPONENT_PARAMS if params.get(key)), "")  # type: ignore[index,union-attr]
+        component = workload_of(named) if re.fullmatch(r"[A-Za-z0-9][\w.-]*", named) else default
+        query = str(
+            entry.get("command") or f"{entry.get('tool') or 'tool'} {json.dumps(params, sort_keys=True) if params else ''}"
+        ).strip()
+        status = str(entry.get("status") or "success")
+        text = str(entry.get("text") or "")
+        if status == "success" and text.strip():
+            self.add_text(text, component, origin, query)
+        else:
+            known = status in (Outcome.ERROR, Outcome.DENIED)
+            self.signals.sources[query] = Outcome(status) if known else Outcome.NO_DATA
+
+    def finish(self) -> Signals:
+        """Hand over what was read.
+
+        Raises:
+            InputError: Nothing was found to reason about: no alert, no question, no text, no series.
+        """
+        signals = self.signals
+        signals.metrics = join_metrics(self._metrics)
+        nothing_said = not signals.statements and signals.metrics.empty
+        if nothing_said and not signals.incident.alerts and not signals.incident.question:
+            raise InputError(f"{signals.incident.title}: nothing to diagnose: no alert, no log line, no metric, no cluster state")
+        return signals
+
+
+def _read_metrics(path: Path, name: str, settings: Mapping[str, Any]) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{name}: is no readable {path.suffix[1:]} table: {error}") from error
+    if "time" not in frame.columns:
+        raise InputError(f"{name}: line 1: no column `time`; the columns are {', '.join(map(str, frame.columns[:8]))}")
+    times = [parse_time(value) for value in frame.pop("time").tolist()]
+    for number, time in enumerate(times, start=2):
+        if time is None:
+            raise InputError(f"{name}: line {number}: column `time` holds no time")
+    frame.index = pd.DatetimeIndex(times)
+    numbers = frame.apply(pd.to_numeric, errors="coerce").astype(float).replace([math.inf, -math.inf], math.nan)
+    numbers.columns = pd.MultiIndex.from_tuples([_split_column(str(column), settings) for column in frame.columns])
+    numbers = numbers.loc[~numbers.index.duplicated(), ~numbers.columns.duplicated()]
+    return pd.DataFrame(numbers.sort_index())
+
+
+def _split_column(column: str, settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Return component and metric: as the case says, else by the last colon, else by the longest known service.
+
+    >>> _split_column("orders-db:connections_active", {}), _split_column("a_b_cpu", {"services": ["a", "a_b"]})
+    (('orders-db', 'connections_active'), ('a_b', 'cpu'))
+    """
+    columns = settings.get("columns")
+    if isinstance(columns, Mapping) and isinstance(pair := columns.get(column), list) and len(pair) == 2:
+        return str(pair[0]), str(pair[1])
+    services = [str(service) for service in settings.get("services") or () if column.startswith(f"{service}_")]
+    if services:
+        service = max(services, key=len)
+        return service, column[len(service) + 1 :]
+    component, colon, metric = column.rpartition(":")
+    return (component, metric) if colon else (UNKNOWN_COMPONENT, column)
+
+
+def _first(record: Mapping[str, Any], keys: Iterable[str]) -> Any:
+    return next((record[key] for key in keys if record.get(key) not in (None, "")), None)
+
+
+def _parse_json(text: str) -> Any:
+    """Return the parsed JSON, or None when ``text`` is none."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return None

@@ -1,0 +1,161 @@
+"""What ``kubectl describe``, ``get`` and ``get events`` print -> statements.
+
+Comes in: text, several outputs after one another if need be. Goes out: :class:`Statement` records that quote the text:
+container states, conditions, events and table rows. Surprise: parsing is by the shape of the text, not by the command
+that made it, because pasted text has no command.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mimir_core.telemetry.signals import Statement, workload_of
+
+_PROMPT = re.compile(r"^\$ (?=kubectl|oc )", re.MULTILINE)
+_DESCRIBE = re.compile(r"^Name:\s+\S", re.MULTILINE)
+_TABLE_HEADER = re.compile(r"^(?:NAMESPACE\s+)?(?:NAME|LAST SEEN|LASTSEEN)\s{2,}[A-Z].*$", re.MULTILINE)
+_CONTAINER = re.compile(r"^  (\S+):\s*$")
+_FIELD = re.compile(r"^(\s*)([A-Z][A-Za-z -]*?):(?:\s+(.*))?$")
+_EVENT = re.compile(r"^\s+(Normal|Warning)\s+(\S+)\s+(\S+(?:\s+\(.*?\))?)\s+(\S+)\s+(.*)$")
+_EVENT_COUNT = re.compile(r"\(x(\d+) over")
+_FINE_WORDS = frozenset({"running", "completed", "succeeded", "ready", "active", "bound", "complete", "available"})
+
+
+@dataclass
+class _Described:
+    """One object of ``kubectl describe``, while it is read."""
+
+    name: str = ""
+    namespace: str = ""
+    owner: str = ""
+    lines: list[tuple[str, bool, int]] = field(default_factory=list)
+
+    @property
+    def component(self) -> str:
+        kind, _, owner = self.owner.partition("/")
+        if kind == "ReplicaSet":
+            return re.sub(r"-[a-z0-9]{6,10}$", "", owner)
+        return owner or workload_of(self.name)
+
+
+def is_kubectl_text(text: str) -> bool:
+    r"""Whether ``text`` looks like the output of ``kubectl describe`` or ``kubectl get``.
+
+    >>> is_kubectl_text("NAME     READY   STATUS\nweb-1    1/1     Running"), is_kubectl_text("ERROR cannot connect")
+    (True, False)
+    """
+    return bool(_DESCRIBE.search(text) or _TABLE_HEADER.search(text))
+
+
+def parse_kubectl_text(text: str, origin: str, query: str = "") -> Iterator[Statement]:
+    """Yield what ``text`` says about pods, workloads and nodes."""
+    for output in _PROMPT.split(text):
+        first_line = output.split("\n", 1)[0].strip()
+        command = first_line if first_line.startswith(("kubectl ", "oc ")) else query
+        if _DESCRIBE.search(output):
+            yield from _parse_describe(output, origin, command)
+        else:
+            yield from _parse_tables(output, origin, command)
+
+
+def _parse_describe(text: str, origin: str, query: str) -> Iterator[Statement]:
+    starts = [match.start() for match in _DESCRIBE.finditer(text)]
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        described = _read_described(text[start:end])
+        for line, fine, count in described.lines:
+            yield Statement(
+                source="kubernetes",
+                component=described.component,
+                text=line,
+                origin=origin,
+                query=query,
+                namespace=described.namespace,
+                pod=described.name,
+                fine=fine,
+                count=count,
+            )
+
+
+def _read_described(text: str) -> _Described:
+    described = _Described()
+    section = container = state = ""
+    for line in text.splitlines():
+        entry = _FIELD.match(line)
+        if line[:1].strip():
+            section, container = (entry[2], "") if entry else ("", "")
+            value = (entry[3] or "").strip() if entry else ""
+            match section:
+                case "Name" if not described.name:
+                    described.name = value
+                case "Namespace":
+                    described.namespace = value
+                case "Controlled By":
+                    described.owner = value
+                case "Status" | "Reason" | "Message" if value:
+                    described.lines.append((f"{section}: {value}", value.lower() in _FINE_WORDS, 1))
+        elif section == "Events" and (event := _EVENT.match(line)):
+            counted = _EVENT_COUNT.search(event[3])
+            described.lines.append((f"{event[1]} {event[2]}: {event[5].strip()}", False, int(counted[1]) if counted else 1))
+        elif section == "Conditions":
+            described.lines.extend(_condition(line))
+        elif section in ("Containers", "Init Containers"):
+            if name := _CONTAINER.match(line):
+                container = name[1]
+            elif entry and container:
+                state = _read_container_field(described, container, entry[2], (entry[3] or "").strip(), state)
+    return described
+
+
+def _read_container_field(described: _Described, container: str, key: str, value: str, state: str) -> str:
+    """Note one field of a container; returns the state that following fields (reason, exit code) belong to."""
+    if key in ("State", "Last State"):
+        described.lines.append((f"container {container} {key}: {value}", key == "State" and value == "Running", 1))
+        return f"{key}: {value}"
+    if key in ("Reason", "Message", "Exit Code") and state:
+        described.lines.append((f"container {container} {state}, {key}: {value}", value in ("0", "Completed"), 1))
+    if key == "Restart Count" and value not in ("", "0"):
+        described.lines.append((f"container {container} Restart Count: {value}", False, 1))
+    return state
+
+
+def _condition(line: str) -> Iterator[tuple[str, bool, int]]:
+    """Conditions of pods are two columns; those of nodes and deployments carry a reason and a message."""
+    words = line.split()
+    if len(words) < 2 or words[0] in ("Type", "----") or words[1] not in ("True", "False", "Unknown"):
+        return
+    pressure = words[0].endswith(("Pressure", "Unavailable", "Failure"))
+    fine = (words[1] == "False") if pressure else (words[1] == "True")
+    if not fine or words[0] in ("Ready", "Available"):
+        yield f"condition {' '.join(words[:2])} {' '.join(words[2:])}".strip(), fine, 1
+
+
+def _parse_tables(text: str, origin: str, query: str) -> Iterator[Statement]:
+    columns: dict[str, int] = {}
+    for line in text.splitlines():
+        if _TABLE_HEADER.match(line):
+            columns = {name: line.index(name) for name in re.split(r"\s{2,}", line.strip())}
+        elif columns and len(line.split()) > 1 and not line.startswith((" ", "\t")):
+            yield _row(_cells(line, columns), line, origin, query)
+
+
+def _cells(line: str, columns: dict[str, int]) -> dict[str, str]:
+    """Cut one row by the two spaces between its cells; by the header's positions where that does not fit."""
+    values = re.split(r"\s{2,}", line.strip())
+    if len(values) == len(columns):
+        return dict(zip(columns, values, strict=True))
+    starts = [*columns.values(), len(line)]
+    return {name: line[starts[i] : max(starts[i], starts[i + 1])].strip() for i, name in enumerate(columns)}
+
+
+def _row(cells: dict[str, str], line: str, origin: str, query: str) -> Statement:
+    namespace = cells.get("NAMESPACE", "")
+    if "MESSAGE" in cells:
+        name = cells.get("OBJECT", "").split("/")[-1]
+        text = f"{cells.get('TYPE', '')} {cells.get('REASON', '')}: {cells['MESSAGE']}".strip()
+        return Statement("kubernetes", workload_of(name), text, origin, query, namespace=namespace, pod=name)
+    name = cells.get("NAME", "").split("/")[-1]
+    status, ready = cells.get("STATUS", ""), cells.get("READY", "")
+    have, slash, want = ready.partition("/")
+    fine = (not status or status.lower() in _FINE_WORDS) and (not slash or have == want or status == "Completed")
+    text = re.sub(r"\s{2,}", "  ", line.strip())
+    return Statement("kubernetes", workload_of(name), text, origin, query, namespace=namespace, pod=name, fine=fine)

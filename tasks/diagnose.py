@@ -1,0 +1,78 @@
+"""Cases in, diagnoses out: one folder of JSON and HTML a case."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from mimir_core.config import Params
+from mimir_core.errors import InputError
+from mimir_core.reasoning.diagnose import diagnose
+from mimir_core.reasoning.render import render_html, render_night_html
+from mimir_core.records import Diagnosis, EvidencePack, Run, content_hash
+from mimir_core.telemetry.files import read_case
+from mimir_core.telemetry.signals import Signals
+from tasks import wiring
+
+
+class Diagnosed(NamedTuple):
+    """One case and where its report lies."""
+
+    name: str
+    pack: EvidencePack
+    diagnosis: Diagnosis
+    run: Run
+    report: Path
+
+
+def find_cases(folder: Path) -> list[Path]:
+    """Return the case folders in ``folder``, by name.
+
+    Raises:
+        InputError: There is none.
+    """
+    cases = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not cases:
+        raise InputError(f"{folder}: holds no case folder")
+    return cases
+
+
+def diagnose_case(case: Path, params: Params, out: Path) -> Diagnosed:
+    """Diagnose one case folder or file and write ``out/NAME/{pack,diagnosis,run}.json`` and ``report.html``."""
+    return diagnose_signals(case.stem if case.is_file() else case.name, lambda: read_case(case), params, out)
+
+
+def diagnose_signals(name: str, read: Callable[[], Signals], params: Params, out: Path) -> Diagnosed:
+    """Diagnose what ``read`` returns; the time for reading counts as part of the run."""
+    started_at, clock = datetime.now(UTC), time.perf_counter()
+    searcher = wiring.searcher_from(params)
+    pack = wiring.engine_from(params, searcher).build_pack(read())
+    diagnosis, rejected = diagnose(pack, wiring.sign_table(), wiring.safety_rules(), params.diagnose)
+    run = Run(
+        id=uuid.uuid4().hex,
+        incident_id=pack.incident.id,
+        diagnosis_hash=content_hash(diagnosis.model_dump(mode="json"), 64),
+        reasoner="builtin",
+        index_version=searcher.version,
+        started_at=started_at,
+        latency_ms=(time.perf_counter() - clock) * 1000,
+        rejected_claims=dict(rejected),
+    )
+    folder = out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pack.json").write_text(pack.model_dump_json(indent=1), encoding="utf-8")
+    (folder / "diagnosis.json").write_text(diagnosis.model_dump_json(indent=1), encoding="utf-8")
+    (folder / "run.json").write_text(run.model_dump_json(indent=1), encoding="utf-8")
+    report = folder / "report.html"
+    report.write_text(render_html(diagnosis, pack, run), encoding="utf-8")
+    return Diagnosed(name, pack, diagnosis, run, report)
+
+
+def write_night(night: Sequence[Diagnosed], failed: Mapping[str, str], out: Path) -> Path:
+    """Write the summary page of a batch and return its path."""
+    page = out / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(render_night_html(night, failed), encoding="utf-8")
+    return page
