@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from mimir_core.reasoning.render import render_html, render_night_html
+
 from mimir_core.config import Params
 from mimir_core.errors import InputError
 from mimir_core.reasoning.diagnose import diagnose
-from mimir_core.reasoning.render import render_html, render_night_html
 from mimir_core.records import Diagnosis, EvidencePack, Run, content_hash
 from mimir_core.telemetry.files import read_case
 from mimir_core.telemetry.signals import Signals

@@ -2,8 +2,9 @@
 
 Comes in: :attr:`Signals.metrics`. Goes out: the onset of the incident and one piece of evidence a series.
 Method: robust z-score, (median after - median before) / (1.4826 * MAD before); the constant makes the MAD agree with the
-standard deviation of normal noise (Rousseeuw and Croux, 1993). The onset is the split that makes most series look most
-changed. Surprise: a series that did not change is evidence too; it speaks for health and against hypotheses.
+standard deviation of normal noise (Rousseeuw and Croux, 1993). The onset is the split that explains most of the absolute
+deviation of the series that changed (least-absolute-deviation change point; Bai, 1995).
+Surprise: a series that did not change is evidence too; it speaks for health and against hypotheses.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from mimir_core.records import Evidence, EvidenceKind, Measurement, Window
 _MAD_TO_SIGMA = 1.4826
 _ONSET_CANDIDATES = 60
 _SCORE_CAP = 20.0
-_SPIKE_QUANTILE = 0.98
+_EPSILON = 1e-9
 
 
 def find_onset(metrics: pd.DataFrame, alerted_at: datetime | None, settings: DetectSettings) -> datetime | None:
@@ -36,11 +37,9 @@ def find_onset(metrics: pd.DataFrame, alerted_at: datetime | None, settings: Det
         return None
     splits = np.unique(splits[np.linspace(0, len(splits) - 1, _ONSET_CANDIDATES).astype(int)])
     values = metrics.to_numpy(dtype=float)
-    totals = [
-        np.nansum(np.where(z >= settings.threshold, z, 0)) for z in (_split_scores(values, int(s), settings) for s in splits)
-    ]
-    best = int(np.argmax(totals))
-    return metrics.index[splits[best]].to_pydatetime() if totals[best] > 0 else None
+    gains = [_split_gain(values, int(split), settings) for split in splits]
+    best = int(np.argmax(gains))
+    return metrics.index[splits[best]].to_pydatetime() if gains[best] > 0 else None
 
 
 def compare_series(metrics: pd.DataFrame, onset: datetime | None, origin: str, settings: DetectSettings) -> Iterator[Evidence]:
@@ -81,25 +80,25 @@ def _noise(before: np.ndarray, settings: DetectSettings) -> float:
     """Half-width of "no change": threshold x robust sigma, but at least the smallest relative change that counts."""
     middle = float(np.median(before))
     sigma = _MAD_TO_SIGMA * float(np.median(np.abs(before - middle)))
-    spread = float(np.quantile(np.abs(before - middle), _SPIKE_QUANTILE))
-    return max(settings.threshold * sigma, settings.min_relative_change * abs(middle), spread, 1e-9)
+    return max(settings.threshold * sigma, settings.min_relative_change * abs(middle), _EPSILON)
 
 
-def _split_scores(values: np.ndarray, split: int, settings: DetectSettings) -> np.ndarray:
-    """Robust z-score of every column for one split, capped; NaN where a side has too few points."""
-    before, after = values[:split], values[split:]
-    enough = (np.sum(~np.isnan(before), axis=0) >= settings.min_points) & (
-        np.sum(~np.isnan(after), axis=0) >= settings.min_points
+def _split_gain(values: np.ndarray, split: int, settings: DetectSettings) -> float:
+    """Sum, over the series that changed, of the share of their absolute deviation that splitting here explains."""
+    enough = (np.sum(~np.isnan(values[:split]), axis=0) >= settings.min_points) & (
+        np.sum(~np.isnan(values[split:]), axis=0) >= settings.min_points
     )
-    scores = np.full(values.shape[1], np.nan)
     if not enough.any():
-        return scores
-    before, after = before[:, enough], after[:, enough]
-    middle = np.nanmedian(before, axis=0)
+        return 0.0
+    before, after = values[:split, enough], values[split:, enough]
+    middle, now = np.nanmedian(before, axis=0), np.nanmedian(after, axis=0)
     sigma = _MAD_TO_SIGMA * np.nanmedian(np.abs(before - middle), axis=0)
-    floor = np.maximum(settings.min_relative_change * np.abs(middle) / settings.threshold, 1e-9)
-    scores[enough] = np.minimum(np.abs(np.nanmedian(after, axis=0) - middle) / np.maximum(sigma, floor), _SCORE_CAP)
-    return scores
+    needed = np.maximum(settings.threshold * sigma, np.maximum(settings.min_relative_change * np.abs(middle), _EPSILON))
+    apart = np.nansum(np.abs(before - middle), axis=0) + np.nansum(np.abs(after - now), axis=0)
+    whole = values[:, enough]
+    together = np.nansum(np.abs(whole - np.nanmedian(whole, axis=0)), axis=0)
+    gain = 1 - apart / np.maximum(together, _EPSILON)
+    return float(np.sum(gain[np.abs(now - middle) > needed]))
 
 
 def _round(number: float) -> float:

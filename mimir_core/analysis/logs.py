@@ -7,9 +7,9 @@ behind :class:`TemplateMiner`. Surprise: a template that was as common before th
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Protocol
 
+from mimir_core.analysis.lines import Growth, LogSpan, measure_growth
 from mimir_core.config import LogSettings
 from mimir_core.records import Evidence, EvidenceKind, Measurement, Window
 from mimir_core.telemetry.signals import Statement
@@ -32,47 +32,31 @@ class TemplateMiner(Protocol):
 
 
 def find_templates(
-    statements: Iterable[Statement], onset: datetime | None, miner: TemplateMiner, settings: LogSettings
+    statements: Iterable[Statement], span: LogSpan, miner: TemplateMiner, settings: LogSettings
 ) -> Iterator[Evidence]:
-    """Yield evidence for the templates that are new or bursting after ``onset``.
+    """Yield evidence for the templates that are new or bursting after the onset of ``span``.
 
     Without an onset, or for lines without a time, only templates at an error level are reported.
     """
     groups: dict[tuple[str, int], list[Statement]] = defaultdict(list)
-    first, last = None, None
     for statement in statements:
-        if statement.source != "log":
-            continue
-        groups[statement.component, miner.add(statement.text.split("\n", 1)[0])].append(statement)
-        if statement.time:
-            first, last = min(first or statement.time, statement.time), max(last or statement.time, statement.time)
+        if statement.source == "log":
+            groups[statement.component, miner.add(statement.text.split("\n", 1)[0])].append(statement)
     for (component, number), group in groups.items():
-        value = _rate(group, onset, first, last)
+        growth = measure_growth(group, span)
         errors = sum(statement.level in _ERROR_LEVELS for statement in group) / len(group) >= _ERROR_SHARE
-        score = _score(value, settings.burst_ratio, errors=errors)
+        score = _score(growth, settings.burst_ratio, errors=errors)
         if score > 0:
-            yield _evidence(component, miner.template(number), group, value, score)
+            yield _evidence(component, miner.template(number), group, growth.lines, score)
 
 
-def _rate(group: list[Statement], onset: datetime | None, first: datetime | None, last: datetime | None) -> Measurement:
-    """Lines before and after; the count before is scaled to the length of the time after, so that both compare."""
-    times = [statement.time for statement in group if statement.time]
-    if onset is None or first is None or last is None or len(times) < len(group) or not first < onset <= last:
-        return Measurement(after=float(len(group)), unit="lines")
-    before = sum(time < onset for time in times)
-    scale = max((last - onset).total_seconds(), 1.0) / max((onset - first).total_seconds(), 1.0)
-    return Measurement(before=round(before * scale, 1), after=float(len(times) - before), unit="lines")
-
-
-def _score(value: Measurement, burst_ratio: float, *, errors: bool) -> float:
-    after = value.after or 0.0
-    if value.before is None:
+def _score(growth: Growth, burst_ratio: float, *, errors: bool) -> float:
+    if growth.factor is None:
         return _BURST_SCORE if errors else 0.0
-    if after == 0:
+    if growth.factor < burst_ratio:
         return 0.0
-    if value.before == 0:
-        return _NEW_SCORE * (1.0 if errors else 0.5)
-    return _BURST_SCORE * (1.0 if errors else 0.5) if after / value.before >= burst_ratio else 0.0
+    score = _NEW_SCORE if growth.factor == float("inf") else _BURST_SCORE
+    return score if errors else score / 2
 
 
 def _evidence(component: str, template: str, group: list[Statement], value: Measurement, score: float) -> Evidence:

@@ -2,7 +2,8 @@
 
 Comes in: the signals of one case. Goes out: the pack: alerts, changed and unchanged series, signs, log templates, fine
 states, ranked candidates and the runbook passages that fit them. Surprise: the pack is bounded; what is trimmed is
-counted, never the evidence that decided, and trimming shifts no citation because ids are hashes.
+counted, never the evidence that decided, and trimming shifts no citation because ids are hashes. Where series were read
+and none changed, log lines are compared around the time of the alert instead of the onset.
 """
 
 from collections import Counter
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mimir_core.analysis.detect import compare_series, find_onset
+from mimir_core.analysis.lines import LogSpan
 from mimir_core.analysis.logs import TemplateMiner, find_templates
 from mimir_core.analysis.rank import rank_candidates
 from mimir_core.analysis.signs import SignTable, find_signs
@@ -40,11 +42,13 @@ class EvidenceEngine:
         """Collect the evidence, rank the candidates and add the runbook passages that fit."""
         incident = signals.incident
         onset = find_onset(signals.metrics, incident.opened_at, self.detect)
+        quiet = onset is None and not signals.metrics.empty
+        span = LogSpan.of(signals.statements, incident.opened_at if quiet else onset)
         found = [
             *_alerts(incident),
             *compare_series(signals.metrics, onset, signals.metrics_origin, self.detect),
-            *find_signs(signals.statements, onset, self.table),
-            *find_templates(signals.statements, onset, self.new_miner(), self.logs),
+            *find_signs(signals.statements, span, self.table),
+            *find_templates(signals.statements, span, self.new_miner(), self.logs),
             *_fine_states(signals.statements),
         ]
         candidates = rank_candidates(found, self.table)

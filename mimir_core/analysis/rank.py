@@ -15,9 +15,6 @@ from typing import NamedTuple
 from mimir_core.analysis.signs import SignTable, blamed_component
 from mimir_core.records import Candidate, Direction, Evidence, EvidenceKind, FaultKind, Outcome
 
-_STEADY_SHARE = 0.2
-"""What is left of a sign's weight when its lines were as common before the onset."""
-_BURST_RATIO = 2.0
 _COMPLAINTS = frozenset({FaultKind.DATABASE, FaultKind.DEPENDENCY, FaultKind.LATENCY, FaultKind.NETWORK, FaultKind.QUEUE})
 """Faults that are felt by the caller: its complaint may name the culprit."""
 
@@ -56,21 +53,13 @@ def _vote(item: Evidence, components: set[str], table: SignTable) -> _Vote | Non
         blamed = blamed_component(item, sign)
         if blamed == item.component and sign.fault in _COMPLAINTS:
             blamed = _other_component_in(item, components) or blamed
-        return _Vote(blamed, sign.fault, sign.weight * _novelty(item))
+        return _Vote(blamed, sign.fault, sign.weight * item.score)
     if item.kind is EvidenceKind.METRIC and item.score > 0 and (family := table.family_of(item.subject)):
         if item.direction is family.bad:
             return _Vote(item.component, family.fault, family.weight * (0.5 + 0.5 * item.score))
         if family.bad is Direction.UP and item.direction is Direction.DOWN and family.fault is FaultKind.TRAFFIC:
             return _Vote(item.component, FaultKind.TRAFFIC, family.weight * 0.25)
     return None
-
-
-def _novelty(item: Evidence) -> float:
-    """Lines that were there before the onset say little about the incident."""
-    before, after = (item.value.before, item.value.after) if item.value else (None, None)
-    if not before or after is None:
-        return 1.0
-    return 1.0 if after / before >= _BURST_RATIO else _STEADY_SHARE
 
 
 def _other_component_in(item: Evidence, components: set[str]) -> str | None:

@@ -7,7 +7,6 @@ onset. Surprise: the table is data, so that an operator can add a sign without t
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -15,14 +14,18 @@ from typing import NamedTuple
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
+from mimir_core.analysis.lines import LogSpan, measure_growth
 from mimir_core.config import Settings
 from mimir_core.errors import ParamsError
-from mimir_core.records import Direction, Evidence, EvidenceKind, FaultKind, Measurement, Probability, Window
+from mimir_core.records import Direction, Evidence, EvidenceKind, FaultKind, Probability, Window
 from mimir_core.telemetry.signals import Statement, StatementSource, workload_of
 
 _TABLE = Path(__file__).with_name("signs.yaml")
 _EXCERPT_LINES = 2
 _EXCERPT_CHARACTERS = 400
+_NEWS_FACTOR = 2.0
+"""Lines whose rate did not grow by this factor were there before and say little about the incident."""
+_OLD_NEWS_SCORE = 0.2
 
 
 class Sign(Settings):
@@ -97,12 +100,12 @@ class _Sighting(NamedTuple):
     target: str
 
 
-def find_signs(statements: Iterable[Statement], onset: datetime | None, table: SignTable) -> Iterator[Evidence]:
+def find_signs(statements: Iterable[Statement], span: LogSpan, table: SignTable) -> Iterator[Evidence]:
     """Yield one piece of evidence for each sign on each component.
 
     Args:
         statements: Read once.
-        onset: When the incident began; lines before it count as the state before. None when unknown.
+        span: The time that the logs cover; lines before its onset count as the state before.
         table: The signs to look for.
     """
     sightings: dict[tuple[str, str, str], list[_Sighting]] = defaultdict(list)
@@ -114,7 +117,7 @@ def find_signs(statements: Iterable[Statement], onset: datetime | None, table: S
                 target = found.groupdict().get("target") or ""
                 sightings[name, statement.component, statement.source].append(_Sighting(statement, target))
     for (name, component, _), group in sightings.items():
-        yield _evidence(name, component, group, onset)
+        yield _evidence(name, component, group, span)
 
 
 def blamed_component(evidence: Evidence, sign: Sign) -> str:
@@ -124,14 +127,12 @@ def blamed_component(evidence: Evidence, sign: Sign) -> str:
     return workload_of(target.split(".")[0]) if target else evidence.component
 
 
-def _evidence(name: str, component: str, group: list[_Sighting], onset: datetime | None) -> Evidence:
+def _evidence(name: str, component: str, group: list[_Sighting], span: LogSpan) -> Evidence:
     first = group[0].statement
-    times = sorted(sighting.statement.time for sighting in group if sighting.statement.time)
-    said = sum(sighting.statement.count for sighting in group)
-    before = None
-    if onset and first.source == "log" and len(times) == len(group):
-        before = float(sum(time < onset for time in times))
-        said -= int(before)
+    said = [sighting.statement for sighting in group]
+    times = sorted(statement.time for statement in said if statement.time)
+    growth = measure_growth(said, span if first.source == "log" else LogSpan(None, None))
+    is_news = growth.factor is None or growth.factor >= _NEWS_FACTOR
     return Evidence(
         kind=EvidenceKind.LOG if first.source == "log" else EvidenceKind.KUBERNETES,
         component=component,
@@ -140,8 +141,8 @@ def _evidence(name: str, component: str, group: list[_Sighting], onset: datetime
         query=first.query,
         window=Window(start=times[0], end=times[-1]) if times else None,
         observed_at=times[-1] if times else None,
-        value=Measurement(before=before, after=float(said), unit="lines"),
-        score=1.0,
+        value=growth.lines,
+        score=1.0 if is_news else _OLD_NEWS_SCORE,
         excerpt=_excerpt(group),
     )
 

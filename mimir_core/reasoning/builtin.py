@@ -34,6 +34,7 @@ _MAX_ACTIONS = 3
 _SECOND_CAUSE = 0.8
 """Another component's candidate must be this strong to be a cause beside the first."""
 _MAX_CONFIDENCE = 0.95
+_NEGLIGIBLE = 0.1
 _DIAGNOSIS_HEADINGS = ("diagnos", "check", "investigat")
 _MITIGATION_HEADINGS = ("mitigat", "fix", "resol", "remed", "recover")
 
@@ -44,7 +45,8 @@ def draft_diagnosis(pack: EvidencePack, table: SignTable, rules: SafetyRules, se
     likely = [c for c in pack.candidates if c.score >= settings.min_confidence]
     causes = tuple(reasoner.cause(candidate) for candidate in _choose(likely))
     hypotheses = pack.candidates[: settings.max_hypotheses]
-    verdict = Verdict.CAUSE_FOUND if causes else Verdict.HEALTHY if reasoner.is_healthy() else Verdict.UNDETERMINED
+    healthy = not causes and reasoner.is_healthy()
+    verdict = Verdict.HEALTHY if healthy else Verdict.CAUSE_FOUND if causes else Verdict.UNDETERMINED
     return Diagnosis(
         incident_id=pack.incident.id,
         verdict=verdict,
@@ -54,17 +56,21 @@ def draft_diagnosis(pack: EvidencePack, table: SignTable, rules: SafetyRules, se
         hypotheses=tuple(reasoner.hypothesis(candidate) for candidate in hypotheses),
         checks=tuple(reasoner.checks(hypotheses)),
         causes=causes,
-        actions=tuple(reasoner.actions(causes)),
+        actions=() if healthy else tuple(reasoner.actions(causes)),
         missing=tuple(reasoner.missing()),
     )
 
 
 def _choose(likely: list[Candidate]) -> Iterator[Candidate]:
-    """The first candidate, and a second one that is as strong as a cause of its own on another component."""
-    for position, candidate in enumerate(likely):
-        if position == 0 or (candidate.score >= _SECOND_CAUSE and candidate.component != likely[0].component):
-            yield candidate
-        if position == 1:
+    """The first candidate, and the strongest one of another kind on another component where it can stand alone.
+
+    The same kind of fault elsewhere is how a victim looks, so it makes no second cause.
+    """
+    yield from likely[:1]
+    for other in likely[1:]:
+        first = likely[0]
+        if other.score >= _SECOND_CAUSE and other.component != first.component and other.fault_kind is not first.fault_kind:
+            yield other
             return
 
 
@@ -139,15 +145,21 @@ class _Builtin:
                     text = f"{action.text} (runbook: {passage.subject})" if passage else action.text
                     cited = (deciding.id, passage.id) if passage else (deciding.id,)
                     yield action.model_copy(update={"text": text, "evidence_ids": cited})
-        if not causes and not self.is_healthy():
+        if not causes:
             component = self._pack.incident.service or next((c.component for c in self._pack.candidates), "")
             yield self._rules.propose("collect_more_evidence", component=component, namespace=self._namespace())
 
     def is_healthy(self) -> bool:
-        """Whether the affected component is known and proven well: no candidate, and what users feel or its state is fine."""
+        """Whether the affected component is known and proven well, and every candidate is negligible or mere talk.
+
+        Mere talk are log lines about a component whose series and states are calm.
+        """
         service = self._pack.incident.service
         fine = (item for item in self._pack.evidence if item.subject == FINE or self._is_steady_and_felt(item))
-        return not self._pack.candidates and any(item.component == service for item in fine)
+        suspects = [candidate for candidate in self._pack.candidates if candidate.score >= _NEGLIGIBLE]
+        talk = all(item.kind is EvidenceKind.LOG for suspect in suspects for item in self._evidence_of(suspect))
+        refuted = talk and all(any(self._against(suspect)) for suspect in suspects)
+        return refuted and any(item.component == service for item in fine)
 
     def missing(self) -> Iterator[str]:
         """What would have helped: kinds of evidence that are absent, and sources that did not answer."""

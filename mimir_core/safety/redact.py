@@ -195,7 +195,9 @@ _RULES = (
     _Rule(
         "password",
         ("://",),
-        re.compile(r"""(?<=://)[^\s/:@"'<>?#]{0,256}+:(?P<secret>[^\s"'<>@/?#][^\s"'<>]{0,512})(?<!\\)@(?!sha256:)(?=[\w\[$.-])"""),
+        re.compile(
+            r"""(?<=://)[^\s/:@"'<>?#]{0,256}+:(?P<secret>[^\s"'<>@/?#][^\s"'<>]{0,512})(?<!\\)@(?!sha256:)(?=[\w\[$.-])"""
+        ),
         _is_url_password,
     ),
     _Rule("token", ("://",), re.compile(r"(?<=://)(?P<secret>[\w-]{16,255}+)(?=@[\w.-])"), _is_random),
@@ -222,7 +224,11 @@ _RULES = (
         ),
     ),
     _Rule("webhook", ("telegram.org/bot",), re.compile(r"telegram\.org/bot(?P<secret>\d{6,12}:[\w-]{20,64})")),
-    _Rule("jwt", ("eyj",), re.compile(r"(?<![A-Za-z0-9])(?P<secret>eyJ(?:[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+){0,3}|hbGciOi[\w.-]{10,}+))")),
+    _Rule(
+        "jwt",
+        ("eyj",),
+        re.compile(r"(?<![A-Za-z0-9])(?P<secret>eyJ(?:[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+){0,3}|hbGciOi[\w.-]{10,}+))"),
+    ),
     _Rule(
         "aws_key",
         ("akia", "asia", "abia", "acca"),
@@ -243,7 +249,9 @@ _RULES = (
     _Rule(
         "hash",
         ("$2", "$5$", "$6$", "$y$", "$apr1$", "$argon2", "{ssha"),
-        re.compile(r"(?P<secret>\$(?:2[abxy]|5|6|y|apr1|argon2i?d?)\$[\w./$=,+-]{20,255}+|\{SSHA\d{0,3}\}[A-Za-z0-9+/=]{20,128}+)"),
+        re.compile(
+            r"(?P<secret>\$(?:2[abxy]|5|6|y|apr1|argon2i?d?)\$[\w./$=,+-]{20,255}+|\{SSHA\d{0,3}\}[A-Za-z0-9+/=]{20,128}+)"
+        ),
     ),
     _Rule(
         "authorization",
@@ -303,7 +311,9 @@ _RULES = (
     _Rule(
         "secret",
         ("secret", "credential", "token", "key", "dockerconfigjson"),
-        re.compile(rf"""(?<!\[redacted:){_KEY}\\*["']?\]?(?P<sep>[ \t]*(?:=>|:=|[:=])[ \t]*)(?:{_QUOTED}|{_BLOCK}|{_BARE})""", _FLAGS),
+        re.compile(
+            rf"""(?<!\[redacted:){_KEY}\\*["']?\]?(?P<sep>[ \t]*(?:=>|:=|[:=])[ \t]*)(?:{_QUOTED}|{_BLOCK}|{_BARE})""", _FLAGS
+        ),
         _is_told,
     ),
     _Rule(
@@ -312,7 +322,12 @@ _RULES = (
         re.compile(rf"""(?<![\w-])--?[\w-]{{0,40}}?{_KEY}(?P<sep>[ \t]+)(?:{_QUOTED}|(?!-){_BARE})""", _FLAGS),
         _is_told,
     ),
-    _Rule("secret", ("--from-literal",), re.compile(r"""--from-literal[ =]["']?[\w.-]{1,253}+=(?P<secret>[^\s"']++)"""), _is_flag_password),
+    _Rule(
+        "secret",
+        ("--from-literal",),
+        re.compile(r"""--from-literal[ =]["']?[\w.-]{1,253}+=(?P<secret>[^\s"']++)"""),
+        _is_flag_password,
+    ),
     _Rule(
         "password",
         ("mysql", "mariadb", "sshpass", "redis-cli", " login", "mongo", "ldap"),
@@ -352,10 +367,18 @@ _RULES = (
         (":5432:", ":*:", ":6432:", ":5433:"),
         re.compile(r"(?m)^[ \t]*[\w.*-]{1,255}+:(?:\d{4,5}|\*):[\w.*-]{1,64}+:[\w.*@-]{1,64}+:(?P<secret>\S{1,256}+)$"),
     ),
-    _Rule("authorization", ("auth",), re.compile(r"""["']?_?\bauth["']?[ \t]*[:=][ \t]*["']?(?P<secret>[A-Za-z0-9+/]{8,1024}+={0,2})"""), _is_user_and_password),
+    _Rule(
+        "authorization",
+        ("auth",),
+        re.compile(r"""["']?_?\bauth["']?[ \t]*[:=][ \t]*["']?(?P<secret>[A-Za-z0-9+/]{8,1024}+={0,2})"""),
+        _is_user_and_password,
+    ),
     _Rule(
         "secret",
         ("routing_key", "service_key", "integration_key", "routingkey", "servicekey"),
-        re.compile(r"""(?:routing|service|integration)_?key["']?[ \t]*[:=][ \t]*["']?(?P<secret>[A-Za-z0-9]{32}(?![A-Za-z0-9]))""", re.IGNORECASE),
+        re.compile(
+            r"""(?:routing|service|integration)_?key["']?[ \t]*[:=][ \t]*["']?(?P<secret>[A-Za-z0-9]{32}(?![A-Za-z0-9]))""",
+            re.IGNORECASE,
+        ),
     ),
 )

@@ -28,12 +28,14 @@ _SEVERITIES = {
 }
 _WORST_FIRST = list(Severity)
 
-# Which label names the affected component, most telling first. The generic ones (job, service) come last.
-_COMPONENT_LABELS = (
-    "affected_service", "deployment", "kube_deployment", "statefulset", "daemonset", "workload", "workload_name", "app",
-    "component", "db_instance_identifier", "cronjob", "job_name", "service", "container", "job", "instance",
+# Which label names the affected component, most telling first. `service`, `job` and `instance` come last: on metrics about
+# others (kube-state-metrics, exporters) they name the exporter.
+_WORKLOAD_LABELS = (
+    "affected_service", "deployment", "kube_deployment", "statefulset", "daemonset", "workload", "workload_name",
+    "cronjob", "job_name", "db_instance_identifier",
 )  # fmt: skip
 _POD_LABELS = ("pod", "pod_name", "kube_pod")
+_OTHER_LABELS = ("app", "component", "container", "node", "service", "job", "instance")
 
 
 def parse_incident(payload: Mapping[str, Any], origin: str, question: str = "") -> Incident:
@@ -107,10 +109,10 @@ def _component(payload: Mapping[str, Any], alert: Alert | None) -> str | None:
     subject = payload.get("subject")
     if isinstance(subject, Mapping) and subject.get("name"):
         return workload_of(str(subject["name"]))
-    for label in _COMPONENT_LABELS:
+    for label in (*_WORKLOAD_LABELS, *_POD_LABELS, *_OTHER_LABELS):
         if value := labels.get(label):
-            return value
-    return next((workload_of(labels[label]) for label in _POD_LABELS if labels.get(label)), None)
+            return workload_of(value) if label in _POD_LABELS else value
+    return None
 
 
 def _severity(value: object) -> Severity:

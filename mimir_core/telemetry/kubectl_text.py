@@ -150,9 +150,17 @@ def _cells(line: str, columns: dict[str, int]) -> dict[str, str]:
 def _row(cells: dict[str, str], line: str, origin: str, query: str) -> Statement:
     namespace = cells.get("NAMESPACE", "")
     if "MESSAGE" in cells:
-        name = cells.get("OBJECT", "").split("/")[-1]
+        kind, _, name = cells.get("OBJECT", "").rpartition("/")
         text = f"{cells.get('TYPE', '')} {cells.get('REASON', '')}: {cells['MESSAGE']}".strip()
-        return Statement("kubernetes", workload_of(name), text, origin, query, namespace=namespace, pod=name)
+        return Statement(
+            "kubernetes",
+            name if kind.lower() == "node" else workload_of(name),
+            text,
+            origin,
+            query,
+            namespace=namespace,
+            pod=name,
+        )
     name = cells.get("NAME", "").split("/")[-1]
     status, ready = cells.get("STATUS", ""), cells.get("READY", "")
     have, slash, want = ready.partition("/")

@@ -1,0 +1,166 @@
+"""What was read is what was there; bad input says file, line and value."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mimir_core.errors import InputError
+from mimir_core.records import Outcome, Severity
+from mimir_core.telemetry.alerts import parse_incident
+from mimir_core.telemetry.files import read_case, read_pasted
+from mimir_core.telemetry.json_text import parse_json_series, parse_json_text
+from mimir_core.telemetry.kubectl_text import parse_kubectl_text
+from mimir_core.telemetry.log_text import parse_log_text
+
+DESCRIBE = """\
+Name:             web-7d9f8b6c54-x2k4p
+Namespace:        shop
+Controlled By:    ReplicaSet/web-7d9f8b6c54
+Containers:
+  app:
+    State:          Waiting
+      Reason:       CrashLoopBackOff
+    Last State:     Terminated
+      Reason:       OOMKilled
+      Exit Code:    137
+    Ready:          False
+    Restart Count:  4
+Conditions:
+  Type              Status
+  Ready             False
+Events:
+  Type     Reason     Age                From               Message
+  ----     ------     ----               ----               -------
+  Normal   Scheduled  12m                default-scheduler  Successfully assigned shop/web to wk-2
+  Warning  BackOff    30s (x21 over 9m)  kubelet            Back-off restarting failed container app in pod web
+"""
+
+
+def test_describe_names_the_workload_the_state_and_the_count_of_events() -> None:
+    said = list(parse_kubectl_text(DESCRIBE, "describe.txt"))
+    assert {(s.component, s.namespace) for s in said} == {("web", "shop")}
+    texts = [s.text for s in said]
+    assert "container app State: Waiting, Reason: CrashLoopBackOff" in texts
+    assert "container app Last State: Terminated, Reason: OOMKilled" in texts
+    assert next(s.count for s in said if "Back-off" in s.text) == 21
+    assert not any(s.fine for s in said if "Ready False" in s.text)
+
+
+def test_tables_tell_fine_rows_from_others() -> None:
+    table = "NAMESPACE  NAME                   READY  STATUS            RESTARTS\n"
+    table += "shop       db-0                   1/1    Running           0\n"
+    table += "shop       web-7d9f8b6c54-x2k4p   0/1    ImagePullBackOff  0\n"
+    assert [(s.component, s.fine) for s in parse_kubectl_text(table, "get.txt")] == [("db", True), ("web", False)]
+
+
+def test_a_node_keeps_its_name() -> None:
+    table = "LAST SEEN   TYPE      REASON      OBJECT       MESSAGE\n"
+    table += "5m          Warning   SystemOOM   node/wk-03   System OOM encountered\n"
+    assert [s.component for s in parse_kubectl_text(table, "events.txt")] == ["wk-03"]
+
+
+def test_a_stack_trace_stays_with_its_line() -> None:
+    text = "2026-01-01T00:00:00Z ERROR boom\njava.lang.X\n\tat a.B(C.java:1)\nCaused by: y\n2026-01-01T00:00:01Z INFO fine"
+    said = list(parse_log_text(text, "web", "app.log"))
+    assert [s.text.count("\n") for s in said] == [0, 2, 0]
+    assert [s.level for s in said] == ["error", "", "info"]
+
+
+def test_json_objects_speak_for_the_component_that_they_name() -> None:
+    content = {
+        "items": [{"involvedObject": {"kind": "Pod", "name": "web-0"}, "reason": "FailedMount", "message": "no", "count": 3}]
+    }
+    [said] = parse_json_text(content, "unknown", "x.json")
+    assert (said.component, said.text, said.count) == ("web", "reason: FailedMount, message: no", 3)
+
+
+def test_times_beside_values_are_a_series() -> None:
+    stamps = ["2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"]
+    content = {
+        "results": [{"metric_name": "CPU", "dimensions": [{"Name": "Id", "Value": "db"}], "timestamps": stamps, "values": [1, 2]}]
+    }
+    frame = parse_json_series(content, "unknown")
+    assert frame["db", "CPU"].tolist() == [1.0, 2.0]
+
+
+def test_an_alertmanager_webhook_names_the_pod_not_the_exporter() -> None:
+    labels = {"alertname": "X", "pod": "web-7d9f8b6c54-x2k4p", "service": "kube-state-metrics", "severity": "critical"}
+    payload = {
+        "version": "4",
+        "alerts": [{"status": "firing", "labels": labels, "startsAt": "2026-01-01T00:00:00Z"}],
+        "new_field": 1,
+    }
+    incident = parse_incident(payload, "alert.json")
+    assert (incident.service, incident.severity, incident.alerts[0].name) == ("web", Severity.CRITICAL, "X")
+
+
+@pytest.mark.parametrize(
+    ("payload", "complaint"),
+    [
+        ({}, "no alerts, no title"),
+        ({"alerts": 3}, "alerts: expected a list"),
+        ({"alerts": ["x"]}, r"alerts\[0\]: expected an object, got 'x'"),
+        ({"alerts": [{"startsAt": "yesterday-ish"}]}, r"alerts\[0\]: startsAt: 'yesterday-ish' is no time"),
+    ],
+)
+def test_a_bad_alert_is_named(payload: dict[str, object], complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        parse_incident(payload, "alert.json")
+
+
+def _case(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ({"alert__json": '{"alerts": [\n'}, "alert.json: line 2: is not JSON"),
+        ({"alert__json": "[]"}, "alert.json: expected an object"),
+        ({"metrics__csv": "when,web:cpu\n1,2\n"}, "metrics.csv: line 1: no column `time`"),
+        ({"metrics__csv": "time,web:cpu\n2026-01-01,2\nnoon,3\n"}, "metrics.csv: line 3: column `time` holds no time"),
+        ({}, "nothing to diagnose"),
+    ],
+)
+def test_a_bad_case_names_file_and_line(tmp_path: Path, files: dict[str, str], complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        read_case(_case(tmp_path, **files))
+
+
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_bytes(b"\x00\x01\x02")
+    with pytest.raises(InputError, match="binary"):
+        read_case(tmp_path / "x.log")
+
+
+def test_what_is_dropped_is_counted(tmp_path: Path) -> None:
+    _case(tmp_path, logs__jsonl='{"message": "kept"}\nnot json\n{"no": "message"}\n', picture__png="x")
+    (tmp_path / "app.log").write_bytes(b"caf\xe9 is closed\n")
+    signals = read_case(tmp_path)
+    assert signals.dropped == {
+        "logs.jsonl: log line without a message": 2,
+        "file of unknown kind: .png": 1,
+        "app.log: bytes that are not UTF-8": 1,
+    }
+    assert {s.text for s in signals.statements} == {"kept", "caf\N{REPLACEMENT CHARACTER} is closed"}
+
+
+def test_an_evidence_file_keeps_apart_data_no_data_and_errors(tmp_path: Path) -> None:
+    evidence = [
+        {"tool": "describe", "params": {"name": "web-0"}, "status": "success", "text": DESCRIBE},
+        {"tool": "logs", "command": "kubectl logs web-0", "status": "error", "error": "gone", "text": ""},
+        {"tool": "metrics", "status": "no_data"},
+    ]
+    file = tmp_path / "case.json"
+    file.write_text(json.dumps({"question": "why?", "evidence": evidence, "reference_answer": "never read"}))
+    signals = read_case(file)
+    assert list(signals.sources.values()) == [Outcome.DATA, Outcome.ERROR, Outcome.NO_DATA]
+    assert signals.incident.question == "why?"
+
+
+def test_pasted_nothing_is_an_error() -> None:
+    with pytest.raises(InputError, match="nothing to diagnose"):
+        read_pasted("  \n")
