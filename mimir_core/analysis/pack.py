@@ -23,6 +23,9 @@ from mimir_core.telemetry.signals import Signals, Statement
 FINE = "Fine"
 """Subject of evidence that a component's own state says that all is well."""
 
+QUIET = "Quiet"
+"""Subject of evidence that a component's log was read and holds no sign of trouble and nothing new."""
+
 _QUERY_CANDIDATES = 2
 
 
@@ -51,6 +54,7 @@ class EvidenceEngine:
             *find_templates(signals.statements, span, self.new_miner(), self.logs),
             *_fine_states(signals.statements),
         ]
+        found.extend(_quiet_logs(signals.statements, found))
         candidates = rank_candidates(found, self.table)
         found.extend(self._passages(_query(incident, candidates, found, self.table)))
         unique = {item.id: item for item in found}
@@ -106,6 +110,25 @@ def _fine_states(statements: list[Statement]) -> Iterator[Evidence]:
                 value=Measurement(after=float(len(said)), unit="lines"),
                 excerpt=fine.text[:300],
             )
+
+
+def _quiet_logs(statements: list[Statement], found: list[Evidence]) -> Iterator[Evidence]:
+    """One piece of evidence for each component whose log gave no evidence of anything."""
+    loud = {item.component for item in found if item.kind is EvidenceKind.LOG}
+    lines: dict[str, list[Statement]] = {}
+    for statement in statements:
+        if statement.source == "log" and statement.component not in loud:
+            lines.setdefault(statement.component, []).append(statement)
+    for component, said in lines.items():
+        yield Evidence(
+            kind=EvidenceKind.LOG,
+            component=component,
+            subject=QUIET,
+            origin=said[0].origin,
+            query=said[0].query,
+            value=Measurement(after=float(len(said)), unit="lines"),
+            excerpt=said[-1].text[:300],
+        )
 
 
 def _query(incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence], table: SignTable) -> str:

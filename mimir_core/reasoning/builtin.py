@@ -3,12 +3,12 @@
 Comes in: the pack, the table of signs and the safety rules. Goes out: a draft :class:`Diagnosis` for ``verify`` and
 ``conclude``. It is the embedded default, the floor that a model must beat, and the answer when a model fails.
 Surprise: "healthy" needs proof (something that users feel was measured and is steady, or the component says that it is
-fine); no evidence of trouble alone is "undetermined".
+fine and its log is quiet); no evidence of trouble alone is "undetermined".
 """
 
 from collections.abc import Iterable, Iterator
 
-from mimir_core.analysis.pack import FINE
+from mimir_core.analysis.pack import FINE, QUIET
 from mimir_core.analysis.signs import MetricFamily, Sign, SignTable
 from mimir_core.config import DiagnoseSettings
 from mimir_core.reasoning.claims import claim_about
@@ -89,7 +89,7 @@ class _Builtin:
         alerts = [item for item in self._pack.evidence if item.kind is EvidenceKind.ALERT]
         moved = [item for item in self._of(EvidenceKind.METRIC) if item.score > 0]
         moved.sort(key=lambda item: (not self._felt(item), -item.score, item.component, item.subject))
-        templates = [i for i in self._of(EvidenceKind.LOG) if i.subject not in self._table.signs]
+        templates = [i for i in self._of(EvidenceKind.LOG) if i.subject not in self._table.signs and i.score > 0]
         templates.sort(key=lambda item: (-item.score, -((item.value.after or 0) if item.value else 0), item.subject))
         shown = [*alerts[:1], *moved[: _MAX_SYMPTOMS - 2], *templates][:_MAX_SYMPTOMS]
         return tuple(claim_about(item) for item in shown)
@@ -154,12 +154,12 @@ class _Builtin:
 
         Mere talk are log lines about a component whose series and states are calm.
         """
-        service = self._pack.incident.service
-        fine = (item for item in self._pack.evidence if item.subject == FINE or self._is_steady_and_felt(item))
+        about = [item for item in self._pack.evidence if item.component == self._pack.incident.service]
+        well = any(map(self._is_steady_and_felt, about)) or {FINE, QUIET} <= {item.subject for item in about}
         suspects = [candidate for candidate in self._pack.candidates if candidate.score >= _NEGLIGIBLE]
         talk = all(item.kind is EvidenceKind.LOG for suspect in suspects for item in self._evidence_of(suspect))
         refuted = talk and all(any(self._against(suspect)) for suspect in suspects)
-        return refuted and any(item.component == service for item in fine)
+        return refuted and well
 
     def missing(self) -> Iterator[str]:
         """What would have helped: kinds of evidence that are absent, and sources that did not answer."""

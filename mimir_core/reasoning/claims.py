@@ -3,7 +3,7 @@
 Comes in: one piece of evidence. Goes out: a structured :class:`Claim` whose sentence says no more than its fields do.
 """
 
-from mimir_core.analysis.pack import FINE
+from mimir_core.analysis.pack import FINE, QUIET
 from mimir_core.records import Claim, Direction, Evidence, EvidenceKind
 
 _TEMPLATE_CHARACTERS = 120
@@ -37,6 +37,8 @@ def _say(claim: Claim, evidence: Evidence) -> str:
         return f"{speaker}: alert {claim.subject}"
     if evidence.kind is EvidenceKind.METRIC:
         return f"{speaker} {claim.subject} {_movement(claim)}"
+    if claim.subject == QUIET:
+        return f"{speaker} logged nothing new and no sign of trouble in {claim.value:g} lines"
     if claim.subject == FINE:
         return f"{speaker} reports itself fine"
     quoted = claim.subject if len(claim.subject) <= _TEMPLATE_CHARACTERS else claim.subject[:_TEMPLATE_CHARACTERS] + "…"
