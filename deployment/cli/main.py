@@ -1,0 +1,87 @@
+"""The `mimir` command: mounts the others, and maps errors to exit codes in one place.
+
+Comes in: the command line. Goes out: the result on stdout, the log on stderr, and an exit code (mimir_core/errors.py).
+"""
+
+import logging
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from deployment.cli.diagnose import diagnose
+from deployment.cli.doctor import doctor
+from deployment.cli.knowledge import knowledge, search
+from deployment.cli.nightly import nightly
+from deployment.cli.up import up
+from mimir_core.errors import MimirError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+class Stage(StrEnum):
+    """The stages of dvc.yaml; each is a function of that name in the module of that name in tasks/."""
+
+    INGEST = "ingest"
+    INDEX = "index"
+
+
+@app.callback()
+def main(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything, and show where an error comes from.")] = False,
+) -> None:
+    """Diagnose incidents; every claim cites its evidence."""
+    from deployment.logs import set_up  # noqa: PLC0415  # `mimir --help` stays fast
+
+    form: Literal["text", "json"] = "json" if os.environ.get("MIMIR_LOG_FORMAT") == "json" else "text"
+    set_up("DEBUG" if verbose else os.environ.get("MIMIR_LOG_LEVEL", "INFO"), form)
+
+
+@app.command()
+def stage(name: Annotated[Stage, typer.Argument(help="The stage, as in dvc.yaml.")]) -> None:
+    """Run one stage of dvc.yaml; `dvc repro` calls this."""
+    from importlib import import_module  # noqa: PLC0415
+
+    from mimir_core.config import read_params  # noqa: PLC0415
+    from tasks import paths  # noqa: PLC0415
+    from tasks.status import recorded  # noqa: PLC0415
+
+    with recorded(name.value, paths.STATUS):
+        getattr(import_module(f"tasks.{name.value}"), name.value)(read_params(paths.PARAMS))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib import metadata  # noqa: PLC0415
+
+    sys.stdout.write(f"mimir {metadata.version('mimir')}\n")
+
+
+app.command()(diagnose)
+app.command()(nightly)
+app.command()(search)
+app.add_typer(knowledge, name="knowledge")
+app.command()(up)
+app.command()(doctor)
+
+
+def run() -> NoReturn:
+    """Run the command line and end the process with the exit code of what happened."""
+    from deployment.environment import prepare  # noqa: PLC0415
+    from deployment.logs import visible  # noqa: PLC0415
+
+    prepare()
+    try:
+        app()
+    except MimirError as error:
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            logging.getLogger("mimir").exception("failed")
+        notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+        sys.stderr.write(visible(f"mimir: {error}{notes}\n"))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)

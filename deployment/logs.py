@@ -1,0 +1,51 @@
+"""How log lines look: plain ``logging`` in the code, formatted by structlog, on stderr.
+
+Comes in: a level and a format. Goes out: the root logger's one handler.
+Surprises: text from logs and tickets ends up in messages, so control characters are shown, not sent to the terminal.
+"""
+
+import logging
+import re
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    r"""Replace control and text-direction characters by what they are; keep tab and newline.
+
+    >>> visible("red \x1b[31malert\x07")
+    'red \\x1b[31malert\\x07'
+    """
+    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+
+
+def set_up(level: str, form: Literal["text", "json"] = "text") -> None:
+    """Send log lines of ``level`` and above to stderr, as text for people or as JSON for machines."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _without_control_characters,
+    ]
+    renderer = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def _without_control_characters(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
