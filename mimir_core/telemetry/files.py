@@ -9,6 +9,7 @@ import gzip
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +54,7 @@ def read_case(path: Path) -> Signals:
     content = _parse_json(text)
     if isinstance(content, Mapping) and isinstance(content.get("evidence"), list):
         return reader.finish_evidence(content, path.name)
-    if isinstance(content, Mapping) and ("alerts" in content or "commonLabels" in content):
+    if isinstance(content, Mapping) and ({"alerts", "commonLabels"} & set(content) or {"title", "severity"} <= set(content)):
         reader.signals.incident = parse_incident(content, path.name)
         return reader.finish()
     reader.add_text(text, UNKNOWN_COMPONENT, path.name)
@@ -197,7 +198,7 @@ class _Reader:
             yield replace(statement, text=self.redact(statement.text))
 
     def add_metrics(self, path: Path, name: str, settings: Mapping[str, Any]) -> None:
-        frame = _read_metrics(path, name, settings)
+        frame = _read_metrics(path, name, settings, self.signals.dropped)
         self._metrics.append(frame)
         self.signals.metrics_origin = name
         self.signals.sources[name] = Outcome.NO_DATA if frame.empty else Outcome.DATA
@@ -244,7 +245,8 @@ class _Reader:
         return signals
 
 
-def _read_metrics(path: Path, name: str, settings: Mapping[str, Any]) -> pd.DataFrame:
+def _read_metrics(path: Path, name: str, settings: Mapping[str, Any], dropped: Counter[str]) -> pd.DataFrame:
+    """Return the table as :attr:`Signals.metrics`; what is no number, or is there twice, is dropped and counted."""
     try:
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (OSError, ValueError, pd.errors.ParserError) as error:
@@ -257,9 +259,12 @@ def _read_metrics(path: Path, name: str, settings: Mapping[str, Any]) -> pd.Data
             raise InputError(f"{name}: line {number}: column `time` holds no time")
     frame.index = pd.DatetimeIndex(times)
     numbers = frame.apply(pd.to_numeric, errors="coerce").astype(float).replace([math.inf, -math.inf], math.nan)
+    dropped[f"{name}: cells that are no number"] += int((numbers.isna() & frame.notna()).to_numpy().sum())
     numbers.columns = pd.MultiIndex.from_tuples([_split_column(str(column), settings) for column in frame.columns])
-    numbers = numbers.loc[~numbers.index.duplicated(), ~numbers.columns.duplicated()]
-    return pd.DataFrame(numbers.sort_index())
+    again, twice = numbers.index.duplicated(), numbers.columns.duplicated()
+    dropped[f"{name}: rows with a time that was there before"] += int(again.sum())
+    dropped[f"{name}: series that were there before"] += int(twice.sum())
+    return pd.DataFrame(numbers.loc[~again, ~twice].sort_index())
 
 
 def _split_column(column: str, settings: Mapping[str, Any]) -> tuple[str, str]:

@@ -148,6 +148,19 @@ def test_what_is_dropped_is_counted(tmp_path: Path) -> None:
     assert {s.text for s in signals.statements} == {"kept", "caf\N{REPLACEMENT CHARACTER} is closed"}
 
 
+def test_cells_and_rows_that_cannot_count_are_counted(tmp_path: Path) -> None:
+    _case(
+        tmp_path,
+        metrics__csv="time,web:cpu,web:mem\n2026-01-01T00:00:00Z,1,n/a?\n2026-01-01T00:00:00Z,2,3\n2026-01-01T00:01:00Z,,4\n",
+    )
+    signals = read_case(tmp_path)
+    assert +signals.dropped == {
+        "metrics.csv: cells that are no number": 1,
+        "metrics.csv: rows with a time that was there before": 1,
+    }
+    assert signals.metrics["web", "cpu"].isna().tolist() == [False, True]
+
+
 def test_an_evidence_file_keeps_apart_data_no_data_and_errors(tmp_path: Path) -> None:
     evidence = [
         {"tool": "describe", "params": {"name": "web-0"}, "status": "success", "text": DESCRIBE},
