@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from mimir_core.reasoning.render import render_html, render_night_html
 
+from mimir_core.analysis.signs import read_signs
 from mimir_core.config import Params
 from mimir_core.errors import InputError
 from mimir_core.reasoning.diagnose import diagnose
 from mimir_core.records import Diagnosis, EvidencePack, Run, content_hash
+from mimir_core.safety.policy import read_safety_rules
 from mimir_core.telemetry.files import read_case
 from mimir_core.telemetry.signals import Signals
 from tasks import wiring
@@ -50,7 +52,7 @@ def diagnose_signals(name: str, read: Callable[[], Signals], params: Params, out
     started_at, clock = datetime.now(UTC), time.perf_counter()
     searcher = wiring.searcher_from(params)
     pack = wiring.engine_from(params, searcher).build_pack(read())
-    diagnosis, rejected = diagnose(pack, wiring.sign_table(), wiring.safety_rules(), params.diagnose)
+    diagnosis, rejected = diagnose(pack, read_signs(), read_safety_rules(), params.diagnose)
     run = Run(
         id=uuid.uuid4().hex,
         incident_id=pack.incident.id,

@@ -26,7 +26,7 @@ from mimir_core.records import (
     Hypothesis,
     Verdict,
 )
-from mimir_core.safety.policy import SafetyRules
+from mimir_core.safety.policy import SafetyRules, fill_command
 
 _MAX_SYMPTOMS = 6
 _MAX_CLAIMS = 4
@@ -114,7 +114,7 @@ class _Builtin:
                 if source not in asked:
                     asked.add(source)
                     yield Check(command=source, would_show=claim_about(item).text, state="done", evidence_ids=(item.id,))
-            if (sign := self._sign(candidate)) and (command := self._fill(sign.check, candidate)) not in asked:
+            if (sign := self._sign(candidate)) and (command := self._fill(sign.check, candidate)) and command not in asked:
                 asked.add(command)
                 passage = self._passage(_DIAGNOSIS_HEADINGS)
                 shows = f"whether {candidate.component} is where {sign.means}"
@@ -221,4 +221,4 @@ class _Builtin:
         return next((found for label in labels if (found := label.get("namespace"))), "default")
 
     def _fill(self, command: str, candidate: Candidate) -> str:
-        return self._rules.fill(command, component=candidate.component, namespace=self._namespace())
+        return fill_command(command, component=candidate.component, namespace=self._namespace())
