@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from mimir_core.reasoning.render import render_html, render_night_html
-
 from mimir_core.analysis.signs import read_signs
 from mimir_core.config import Params
 from mimir_core.errors import InputError
 from mimir_core.reasoning.diagnose import diagnose
+from mimir_core.reasoning.html_page import Row, render_html, render_night_html
 from mimir_core.records import Diagnosis, EvidencePack, Run, content_hash
 from mimir_core.safety.policy import read_safety_rules
 from mimir_core.telemetry.files import read_case
@@ -77,5 +76,5 @@ def write_night(night: Sequence[Diagnosed], failed: Mapping[str, str], out: Path
     """Write the summary page of a batch and return its path."""
     page = out / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(render_night_html(night, failed), encoding="utf-8")
+    page.write_text(render_night_html([Row(done.name, done.pack, done.diagnosis) for done in night], failed), encoding="utf-8")
     return page

@@ -23,9 +23,9 @@ def diagnose(
     as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
 ) -> None:
     """Diagnose one case. The first two lines are the answer and why; pack, diagnosis and report are kept in var/diagnoses."""
-    from mimir_core.reasoning.render import render_html, render_markdown, render_text  # noqa: PLC0415
-
     from mimir_core.config import read_params  # noqa: PLC0415  # `mimir --help` stays fast
+    from mimir_core.reasoning.html_page import render_html  # noqa: PLC0415
+    from mimir_core.reasoning.render import render_markdown, render_text  # noqa: PLC0415
     from mimir_core.telemetry.files import read_pasted  # noqa: PLC0415
     from tasks import paths  # noqa: PLC0415
     from tasks.diagnose import diagnose_case, diagnose_signals  # noqa: PLC0415
