@@ -7,6 +7,8 @@ import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&])")
+_BLOCK_START = re.compile(r"^(\d{1,9}(?=\.)|(?=[-=]))([-=.])")
+"""A list or an underline, where a text stands first on its line."""
 _SCHEME = re.compile(r"\b([a-z][a-z0-9+.-]*):(?=//)", re.IGNORECASE)
 CITATION = re.compile(r"\[(\d{1,3})\]")
 """How the number of a citation stands in a sentence."""
@@ -36,8 +38,10 @@ def markdown(text: str) -> str:
 
     >>> markdown("[x](javascript:alert(1)) | http://a.b")
     '\\[x\\]\\(javascript:alert\\(1\\)\\) \\| http:\u200b//a.b'
+    >>> markdown("1. one"), markdown("- one"), markdown("1.5 s")
+    ('1\\. one', '\\- one', '1\\.5 s')
     """
-    escaped = _MARKDOWN.sub(r"\\\1", line(text))
+    escaped = _BLOCK_START.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", line(text)))
     return _WWW.sub("www\u200b.", _SCHEME.sub("\\1:\u200b", escaped))
 
 

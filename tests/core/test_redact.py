@@ -2,10 +2,14 @@
 
 import random
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mimir_core.safety.redact import redact
+
+if TYPE_CHECKING:
+    from tests.conftest import PlantedSecret
 
 NEAR_MISSES = """\
 password authentication failed for user "orders"
@@ -76,7 +80,7 @@ kind: SecretProviderClass data: none
 rotate_credentials waits for approval, credentials: registry-login
 """.splitlines()
 
-CONFIG_MAP_BESIDE_A_SECRET = """\
+TWO_OBJECTS = """\
 apiVersion: v1
 items:
 - apiVersion: v1
@@ -91,20 +95,33 @@ items:
 kind: List
 """
 
+# fmt: off
+UNITS = [
+    "a", "A1", " ", "\n", "\\", '"', "'", "=", ":", "-", "://", "://a:", "a:b@", "eyJ", "sk-", "sk-a",
+    "-----BEGIN PRIVATE KEY-----", "password", "password=", 'password="', "password='", 'password=\\"',
+    "password: |\n", "token: ", "Authorization: Bearer ", "Cookie: a=", "mysql -", "curl -u a", "docker login ",
+    "kind: Secret\ndata:\n  a: b\n", '{"kind":"Secret","data":{', "</a><token>", "QUJDREVGR0hJSktM\n", "name: x value",
+    "--a", "xoxb-", "login a ", "a.b.", "&sig=", "/hooks/", "[redacted:", "\\n", "{", "secret",
+    "-----END PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----\nQUJDREVGR0hJSktM\n-----END", "a: ", "  a:\n",
+    "https://a/hooks/a",
+]
+# fmt: on
+"""What a hostile line may repeat."""
 
-def test_no_planted_secret_stays(planted_secrets):
+
+def test_no_planted_secret_stays(planted_secrets: "list[PlantedSecret]") -> None:
     assert len({planted.secret for planted in planted_secrets}) >= 50
     assert [planted for planted in planted_secrets if planted.secret in redact(planted.line).text] == []
 
 
-def test_no_planted_secret_stays_between_other_lines(planted_secrets):
+def test_no_planted_secret_stays_between_other_lines(planted_secrets: "list[PlantedSecret]") -> None:
     text = "\n---\n".join(f"02:14:07 orders started\n{planted.line}\n02:14:08 orders stopped" for planted in planted_secrets)
     redaction = redact(text)
     assert [planted for planted in planted_secrets if planted.secret in redaction.text] == []
     assert redaction.text.count("orders started") == redaction.text.count("orders stopped") == len(planted_secrets)
 
 
-def test_every_mask_is_counted_under_its_kind(planted_secrets):
+def test_every_mask_is_counted_under_its_kind(planted_secrets: "list[PlantedSecret]") -> None:
     for planted in planted_secrets:
         redaction = redact(planted.line)
         assert redaction.masked.total() >= 1
@@ -112,51 +129,36 @@ def test_every_mask_is_counted_under_its_kind(planted_secrets):
 
 
 @pytest.mark.parametrize("line", NEAR_MISSES)
-def test_what_a_diagnosis_needs_stays(line):
+def test_what_a_diagnosis_needs_stays(line: str) -> None:
     assert redact(line).text == line
 
 
-def test_the_host_of_an_address_stays():
+def test_the_host_of_an_address_stays() -> None:
     text = redact("open postgres://orders:" + "s3cr3tpw" + "@orders-db.shop.svc:5432/shop: timeout").text
     assert text == "open postgres://orders:[redacted:password]@orders-db.shop.svc:5432/shop: timeout"
 
 
-def test_a_config_map_beside_a_secret_stays():
-    text = redact(CONFIG_MAP_BESIDE_A_SECRET).text
-    assert text == CONFIG_MAP_BESIDE_A_SECRET.replace("b3JkZXJz", "[redacted:kubernetes]")
+def test_a_config_map_beside_a_secret_stays() -> None:
+    text = redact(TWO_OBJECTS).text
+    assert text == TWO_OBJECTS.replace("b3JkZXJz", "[redacted:kubernetes]")
 
 
-def test_the_lines_after_a_key_that_has_no_end_stay():
+def test_the_lines_after_a_key_that_has_no_end_stay() -> None:
     begin = "-----BEGIN EC " + "PRIVATE KEY-----"
     text = redact(f"{begin}\n{'Ab1/' * 16}\n02:14:07 orders: connection refused").text
     assert text == "[redacted:private_key]\n02:14:07 orders: connection refused"
 
 
-def test_redacting_twice_changes_nothing_more(planted_secrets):
+def test_redacting_twice_changes_nothing_more(planted_secrets: "list[PlantedSecret]") -> None:
     for planted in planted_secrets:
         once = redact(planted.line)
         assert redact(once.text) == (once.text, {}), planted
 
 
-def test_redacting_twice_changes_nothing_more_in_shuffled_text(planted_secrets):
-    lots = random.Random(11)  # noqa: S311  # which texts are tried, no secret
+def test_redacting_twice_changes_nothing_more_in_shuffled_text(planted_secrets: "list[PlantedSecret]") -> None:
+    lots = random.Random(11)  # which texts are tried, no secret
     pieces = [part for planted in planted_secrets for part in (planted.line, planted.line[: lots.randrange(len(planted.line))])]
-    pieces += [
-        *NEAR_MISSES,
-        "password",
-        "token",
-        "secret",
-        "=",
-        ": ",
-        '"',
-        "'",
-        "\\",
-        "{",
-        "}",
-        "[redacted:password]",
-        ":",
-        "Bearer ",
-    ]
+    pieces += [*NEAR_MISSES, *"=:'\"\\{}", "password", "token", "secret", "[redacted:password]", "Bearer "]
     for _ in range(1500):
         text = "".join(
             lots.choice(pieces) + lots.choice(["", " ", "\n", ",", ";", ": ", "="]) for _ in range(lots.randrange(1, 7))
@@ -165,84 +167,21 @@ def test_redacting_twice_changes_nothing_more_in_shuffled_text(planted_secrets):
         assert redact(once).text == once, text
 
 
-def test_a_mask_that_somebody_writes_into_a_log_hides_nothing_behind_it():
+def test_a_mask_that_somebody_writes_into_a_log_hides_nothing_behind_it() -> None:
     assert "hunter2" not in redact("password=[redacted:password]" + "hunter2").text
 
 
-def test_ten_megabytes_of_log_take_seconds(planted_secrets):
+def test_two_megabytes_of_log_full_of_secrets_take_seconds(planted_secrets: "list[PlantedSecret]") -> None:
     lines = [*NEAR_MISSES, *(planted.line for planted in planted_secrets[::20])]
     text = "\n".join(lines) + "\n"
-    text *= 10_000_000 // len(text)
+    text *= 2_000_000 // len(text)
     started = time.perf_counter()
     redact(text)
-    assert time.perf_counter() - started < 60
+    assert time.perf_counter() - started < 20
 
 
-@pytest.mark.parametrize(
-    "unit",
-    [
-        *(
-            "a",
-            "A1",
-            " ",
-            "\n",
-            "\\",
-            '"',
-            "'",
-            "=",
-            ":",
-            "-",
-            "://",
-            "://a:",
-            "a:b@",
-            "eyJ",
-            "sk-",
-            "sk-a",
-            "-----BEGIN PRIVATE KEY-----",
-        ),
-        *(
-            "password",
-            "password=",
-            'password="',
-            "password='",
-            'password=\\"',
-            "password: |\n",
-            "token: ",
-            "Authorization: Bearer ",
-        ),
-        *(
-            "Cookie: a=",
-            "mysql -",
-            "curl -u a",
-            "docker login ",
-            "kind: Secret\ndata:\n  a: b\n",
-            '{"kind":"Secret","data":{',
-            "</a><token>",
-        ),
-        *(
-            "QUJDREVGR0hJSktM\n",
-            "name: x value",
-            "--a",
-            "xoxb-",
-            "login a ",
-            "a.b.",
-            "&sig=",
-            "/hooks/",
-            "[redacted:",
-            "\\n",
-            "{",
-            "secret",
-        ),
-        *(
-            "-----END PRIVATE KEY-----",
-            "-----BEGIN RSA PRIVATE KEY-----\nQUJDREVGR0hJSktM\n-----END",
-            "a: ",
-            "  a:\n",
-            "https://a/hooks/a",
-        ),
-    ],
-)
-def test_time_grows_with_the_length_and_no_faster(unit):
+@pytest.mark.parametrize("unit", UNITS)
+def test_time_grows_with_the_length_and_no_faster(unit: str) -> None:
     def seconds(length: int) -> float:
         text = f"kind: Secret -----end eyj :// {unit * (length // len(unit))}"
         started = time.perf_counter()
