@@ -12,6 +12,7 @@ from typing import Literal
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+_OURS = ("mimir_core", "tasks", "flows", "deployment")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -25,7 +26,10 @@ def visible(text: str) -> str:
 
 
 def set_up(level: str, form: Literal["text", "json"] = "text") -> None:
-    """Send log lines of ``level`` and above to stderr, as text for people or as JSON for machines."""
+    """Send log lines of ``level`` and above to stderr, as text for people or as JSON for machines.
+
+    Other people's libraries speak from WARNING on, unless ``level`` is DEBUG.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -44,7 +48,9 @@ def set_up(level: str, form: Literal["text", "json"] = "text") -> None:
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
         )
     )
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level if level == "DEBUG" else "WARNING", handlers=[handler], force=True)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
 
 
 def _without_control_characters(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -4,6 +4,7 @@ Comes in: a port. Goes out: nothing but processes, and they are all gone when :f
 Surprises: a worker starts each flow run in a session of its own, so stopping goes by descent, not by process group.
 """
 
+import ctypes
 import fcntl
 import json
 import os
@@ -16,17 +17,20 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import psutil
 
 from deployment.environment import PREFECT_HOME, UP, read_auth_string
+from deployment.leftovers import clear
 from mimir_core.errors import BackendError
 from tasks import paths
 
 HOST = "127.0.0.1"
+POOL = "mimir"
+PR_SET_PDEATHSIG = 1
 START_SECONDS = 120
 GRACE_SECONDS = 20
 """How long processes may take to end by themselves; then they are killed."""
@@ -59,9 +63,10 @@ def running(port: int) -> Iterator[Server]:
         try:
             parts["server"] = _start("server", ["server", "start", "--host", HOST, "--port", url.rpartition(":")[2]], environment)
             _wait_until_it_answers(url, environment["PREFECT_API_AUTH_STRING"], parts["server"])
-            _run("pool", ["work-pool", "create", "mimir", "--type", "process", "--overwrite"], environment)
+            _run("pool", ["work-pool", "create", POOL, "--type", "process", "--overwrite"], environment)
             _run("deploy", ["--no-prompt", "deploy", "--all", "--prefect-file", "deployment/prefect.yaml"], environment)
-            parts["worker"] = _start("worker", ["worker", "start", "--pool", "mimir", "--install-policy", "never"], environment)
+            clear(url, environment["PREFECT_API_AUTH_STRING"], POOL)
+            parts["worker"] = _start("worker", ["worker", "start", "--pool", POOL, "--install-policy", "never"], environment)
             mark.write(json.dumps({"url": url, "pid": os.getpid()}))
             mark.flush()
             yield Server(url, parts)
@@ -88,7 +93,9 @@ def _lock(mark: IO[str]) -> None:
         fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         mark.seek(0)
-        raise BackendError(f"mimir up runs already: {mark.read() or 'it is starting'}; stop it first") from error
+        runs = json.loads(mark.read() or "{}")
+        where = f"at {runs['url']}, process {runs['pid']}" if runs else "it is starting"
+        raise BackendError(f"mimir up runs already ({where}); stop it first") from error
     mark.truncate(0)
 
 
@@ -131,7 +138,13 @@ def _start(name: str, arguments: list[str], environment: dict[str, str]) -> subp
     with _log(name).open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "prefect", *arguments],
-            cwd=paths.ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            cwd=paths.ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=_end_with_the_parent,  # noqa: PLW1509  # no thread runs beside this one
         )
 
 
@@ -172,18 +185,15 @@ def _stop() -> None:
         signal.signal(number, signal.SIG_IGN)
     family = psutil.Process().children(recursive=True)
     for process in family:
-        with _gone_is_fine():
+        with suppress(psutil.NoSuchProcess):
             process.terminate()
     _, alive = psutil.wait_procs(family, timeout=GRACE_SECONDS)
     for process in alive:
-        with _gone_is_fine():
+        with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(alive, timeout=5)
 
 
-@contextmanager
-def _gone_is_fine() -> Iterator[None]:
-    try:
-        yield
-    except psutil.NoSuchProcess:
-        pass
+def _end_with_the_parent() -> None:
+    """Ask Linux to end this process when Mimir is killed without a chance to clean up."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 from prefect.futures import as_completed
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.code_text import code_block, code_line
 from flows.stages import is_worth_a_retry
 from mimir_core.config import Params, read_params
 from mimir_core.records import Severity
@@ -41,18 +41,19 @@ def diagnose_one(case: Path, params: Params) -> Diagnosed:
 
 
 @flow(name="diagnose")
-def diagnose(folder: str = "data/incidents") -> State[Night]:
+def diagnose(folder: str = "data/incidents") -> Night:
     """Diagnose each case of ``folder`` (relative to the project), some at a time, and sum the night up."""
     params = read_params(paths.PARAMS)
     settings = params.diagnose
     cases = find_cases(paths.ROOT / folder)
     patient = diagnose_one.with_options(retries=settings.retries, retry_delay_seconds=settings.retry_delay_seconds)
     progress = create_progress_artifact(0.0, key="diagnose-progress", description=f"{len(cases)} cases of {folder}")
-    with ThreadPoolTaskRunner(max_workers=settings.concurrency) as runner:
+    with ThreadPoolTaskRunner[Diagnosed](max_workers=settings.concurrency) as runner:
         futures = [runner.submit(patient, {"case": case, "params": params}) for case in cases]
         for ended, _ in enumerate(as_completed(list(futures)), start=1):
-            update_progress_artifact(progress, 100 * ended / len(cases))
-    results = [future.result(raise_on_failure=False) for future in futures]
+            update_progress_artifact(progress, 100 * ended / len(cases))  # type: ignore[arg-type]  # no coroutine here
+    # A failed task's result is its error, whatever its type says.
+    results: list[object] = [future.result(raise_on_failure=False) for future in futures]
     diagnosed = [result for result in results if isinstance(result, Diagnosed)]
     errors = {case.name: result for case, result in zip(cases, results, strict=True) if isinstance(result, Exception)}
     if not diagnosed:
@@ -62,7 +63,8 @@ def diagnose(folder: str = "data/incidents") -> State[Night]:
     failed = {name: f"{type(error).__name__}: {error}" for name, error in errors.items()}
     night = Night(diagnosed, failed, write_night(diagnosed, failed, paths.DIAGNOSES))
     publish_artifacts(night)
-    return Completed(message=f"{len(diagnosed)} diagnosed, {len(failed)} failed", data=night)
+    message = f"{len(diagnosed)} diagnosed, {len(failed)} failed"
+    return Completed(message=message, data=night)  # type: ignore[return-value]  # Prefect hands the data on
 
 
 def worst(night: Sequence[Diagnosed]) -> Diagnosed:
@@ -74,12 +76,20 @@ def worst(night: Sequence[Diagnosed]) -> Diagnosed:
 def publish_artifacts(night: Night) -> None:
     """Show the night in the Prefect UI: one row a case, and the worst incident's answer."""
     rows = [
-        {"case": done.name, "verdict": done.diagnosis.verdict.value, "answer": done.diagnosis.headline,
-         "confidence": f"{done.diagnosis.confidence:.2f}", "seconds": f"{done.run.latency_ms / 1000:.1f}"}
+        {
+            "case": code_line(done.name),
+            "verdict": done.diagnosis.verdict.value,
+            "answer": code_line(done.diagnosis.headline),
+            "confidence": f"{done.diagnosis.confidence:.2f}",
+            "seconds": f"{done.run.latency_ms / 1000:.1f}",
+        }
         for done in night.diagnosed
-    ] + [{"case": name, "verdict": "failed", "answer": error, "confidence": "", "seconds": ""} for name, error in night.failed.items()]
+    ] + [
+        {"case": code_line(name), "verdict": "failed", "answer": code_line(error), "confidence": "", "seconds": ""}
+        for name, error in night.failed.items()
+    ]
     create_table_artifact(rows, key="diagnoses", description="One row a case")
     first = worst(night.diagnosed)
-    answer = f"{first.name}\n{first.diagnosis.headline}\n{first.diagnosis.reason}".replace("`", "'")
-    text = f"{len(night.diagnosed)} diagnosed, {len(night.failed)} failed. Look first at:\n\n```text\n{answer}\n```\n"
+    answer = code_block(f"{first.name}\n{first.diagnosis.headline}\n{first.diagnosis.reason}")
+    text = f"{len(night.diagnosed)} diagnosed, {len(night.failed)} failed. Look first at:\n\n{answer}\n"
     create_markdown_artifact(text, key="night", description="The worst incident")

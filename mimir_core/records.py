@@ -8,7 +8,6 @@ Surprises: an :class:`Evidence` computes its own id from its content and refuses
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -439,6 +438,8 @@ class Document(Record):
     title: str
     media_type: str
     text_hash: str
+    tags: tuple[str, ...] = ()
+    """What its front matter names: services, alerts, tags."""
 
 
 class Chunk(Record):
@@ -452,6 +453,8 @@ class Chunk(Record):
     """The headings above it, joined by ' > '."""
     text: str
     position: int = Field(ge=0)
+    tags: tuple[str, ...] = ()
+    """Those of its document."""
 
 
 class Passage(Record):
@@ -459,9 +462,10 @@ class Passage(Record):
 
     chunk: Chunk
     score: float
+    """Cosine similarity of the chunk to the query, whichever search found it."""
     rank: int = Field(ge=1)
     index_version: str
-    published_at: datetime
+    published_at: AwareDatetime
 
 
 # --- what is learned --------------------------------------------------------------------------------------------

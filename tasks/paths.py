@@ -12,6 +12,6 @@ REPORTS = ROOT / "reports"
 
 VAR = ROOT / "var"
 KNOWLEDGE = VAR / "knowledge"
-EMBEDDINGS = VAR / "embeddings"
+EMBEDDINGS = VAR / "embeddings.sqlite"
 STATUS = VAR / "status"
 DIAGNOSES = VAR / "diagnoses"

@@ -50,7 +50,7 @@ def forget_failure(stage: str, folder: Path = paths.STATUS) -> None:
 
 def _describe(error: Exception) -> dict[str, str | int | None]:
     """Name the class, the message and the deepest line of the project that it passed through."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is `recorded` itself
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(paths.ROOT) and ".venv" not in frame.filename]
     place = (ours or list(frames))[-1]
     file = Path(place.filename)

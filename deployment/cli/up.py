@@ -1,5 +1,6 @@
 """``mimir up``: Prefect's server, a worker and the schedules on this machine, until Ctrl-C."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -21,14 +22,12 @@ def up(
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, stop)
-    sys.stderr.write("starting Prefect's server, a worker and the schedules: about half a minute\n")
+    own = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+    password = "PREFECT_SERVER_API_AUTH_STRING" if own else f"the line in {(PREFECT_HOME / 'auth').relative_to(paths.ROOT)}"
+    sys.stderr.write("starting Prefect's server, a worker and the schedules: 15 to 30 seconds\n")
     try:
         with running(port) as server:
-            sys.stdout.write(
-                f"Prefect UI   {server.url}\n"
-                f"log in with  the line in {(PREFECT_HOME / 'auth').relative_to(paths.ROOT)}\n"
-                "stop with    Ctrl-C\n"
-            )
+            sys.stdout.write(f"Prefect UI   {server.url}\nlog in with  {password}\nstop with    Ctrl-C\n")
             sys.stdout.flush()
             watch(server)
     except KeyboardInterrupt:

@@ -26,7 +26,11 @@ FINE = "Fine"
 QUIET = "Quiet"
 """Subject of evidence that a component's log was read and holds no sign of trouble and nothing new."""
 
-_QUERY_CANDIDATES = 2
+DIAGNOSIS, MITIGATION = "diagnosis", "mitigation"
+"""What a runbook is asked for, in the words of its headings."""
+
+_QUOTED_CHARACTERS = 160
+_ASKED_CHARACTERS = 600
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class EvidenceEngine:
         ]
         found.extend(_quiet_logs(signals.statements, found))
         candidates = rank_candidates(found, self.table)
-        found.extend(self._passages(_query(incident, candidates, found, self.table)))
+        found.extend(self._passages(incident, candidates, found))
         unique = {item.id: item for item in found}
         kept = _trim(list(unique.values()), candidates, self.diagnose.max_evidence)
         trimmed = Counter({"evidence beyond diagnose.max_evidence": len(unique) - len(kept)})
@@ -70,9 +74,12 @@ class EvidenceEngine:
             dropped=dict(signals.dropped + trimmed),
         )
 
-    def _passages(self, query: str) -> Iterator[Evidence]:
-        if self.diagnose.passages:
-            for passage in self.search(query, self.diagnose.passages):
+    def _passages(self, incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence]) -> Iterator[Evidence]:
+        """Look for what to check and what to do, in this order; half of the passages each."""
+        half = self.diagnose.passages // 2
+        about = _words(incident, candidates, found, self.table)
+        for wanted in (DIAGNOSIS, MITIGATION) if half else ():
+            for passage in self.search(f"{about} {wanted}", half):
                 if passage.score >= self.diagnose.min_passage_score:
                     yield _passage_evidence(passage)
 
@@ -131,15 +138,15 @@ def _quiet_logs(statements: list[Statement], found: list[Evidence]) -> Iterator[
         )
 
 
-def _query(incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence], table: SignTable) -> str:
-    """The words to look for in runbooks: what the signs mean, then what the alert says."""
-    deciding = {evidence_id for candidate in candidates[:_QUERY_CANDIDATES] for evidence_id in candidate.evidence_ids[:1]}
-    words = []
-    for item in found:
-        if item.id in deciding:
-            sign = table.signs.get(item.subject)
-            words.append(f"{item.subject} {sign.means}" if sign else f"{item.subject} {item.direction.value}")
-    return " ".join([*words, incident.title, incident.description, incident.question])[:600]
+def _words(incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence], table: SignTable) -> str:
+    """The words to look for in runbooks: what the deciding sign means, else what the alert says."""
+    by_id = {item.id: item for item in found}
+    if candidates:
+        deciding = by_id[candidates[0].evidence_ids[0]]
+        if sign := table.signs.get(deciding.subject):
+            return f"{sign.means} {deciding.subject} {deciding.excerpt.splitlines()[0][:_QUOTED_CHARACTERS]}"
+        return f"{deciding.subject} {deciding.direction.value} {incident.title}"
+    return f"{incident.title} {incident.description} {incident.question}"[:_ASKED_CHARACTERS]
 
 
 def _passage_evidence(passage: Passage) -> Evidence:

@@ -36,6 +36,7 @@ class Sign(Settings):
     weight: Probability
     patterns: tuple[str, ...] = Field(min_length=1)
     means: str
+    means_of_target: str = ""
     check: str
     actions: tuple[str, ...] = Field(min_length=1)
 
@@ -50,6 +51,10 @@ class Sign(Settings):
     def expression(self) -> tuple[re.Pattern[str], ...]:
         """The patterns, compiled."""
         return tuple(re.compile(pattern, re.IGNORECASE) for pattern in self.patterns)
+
+    def meaning(self, *, of_target: bool) -> str:
+        """Return the plain words for the component that spoke, or for the one that it speaks against."""
+        return (self.means_of_target or self.means) if of_target else self.means
 
     def find(self, text: str) -> re.Match[str] | None:
         """Return where ``text`` bears this sign."""

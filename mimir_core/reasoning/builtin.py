@@ -8,7 +8,7 @@ fine and its log is quiet); no evidence of trouble alone is "undetermined".
 
 from collections.abc import Iterable, Iterator
 
-from mimir_core.analysis.pack import FINE, QUIET
+from mimir_core.analysis.pack import DIAGNOSIS, FINE, MITIGATION, QUIET
 from mimir_core.analysis.signs import MetricFamily, Sign, SignTable
 from mimir_core.config import DiagnoseSettings
 from mimir_core.reasoning.claims import claim_about
@@ -35,8 +35,6 @@ _SECOND_CAUSE = 0.8
 """Another component's candidate must be this strong to be a cause beside the first."""
 _MAX_CONFIDENCE = 0.95
 _NEGLIGIBLE = 0.1
-_DIAGNOSIS_HEADINGS = ("diagnos", "check", "investigat")
-_MITIGATION_HEADINGS = ("mitigat", "fix", "resol", "remed", "recover")
 
 
 def draft_diagnosis(pack: EvidencePack, table: SignTable, rules: SafetyRules, settings: DiagnoseSettings) -> Diagnosis:
@@ -88,9 +86,11 @@ class _Builtin:
         """What users and operators see: the alerts, then what they feel, then what moved furthest."""
         alerts = [item for item in self._pack.evidence if item.kind is EvidenceKind.ALERT]
         moved = [item for item in self._of(EvidenceKind.METRIC) if item.score > 0]
-        moved.sort(key=lambda item: (not self._felt(item), -item.score, item.component, item.subject))
+        moved.sort(
+            key=lambda item: (not self._felt(item), not self._is_affected(item), -item.score, item.component, item.subject)
+        )
         templates = [i for i in self._of(EvidenceKind.LOG) if i.subject not in self._table.signs and i.score > 0]
-        templates.sort(key=lambda item: (-item.score, -((item.value.after or 0) if item.value else 0), item.subject))
+        templates.sort(key=lambda item: (not self._is_affected(item), -item.score, -_lines(item), item.subject))
         shown = [*alerts[:1], *moved[: _MAX_SYMPTOMS - 2], *templates][:_MAX_SYMPTOMS]
         return tuple(claim_about(item) for item in shown)
 
@@ -116,8 +116,8 @@ class _Builtin:
                     yield Check(command=source, would_show=claim_about(item).text, state="done", evidence_ids=(item.id,))
             if (sign := self._sign(candidate)) and (command := self._fill(sign.check, candidate)) and command not in asked:
                 asked.add(command)
-                passage = self._passage(_DIAGNOSIS_HEADINGS)
-                shows = f"whether {candidate.component} is where {sign.means}"
+                passage = self._passage(DIAGNOSIS)
+                shows = f"whether it is so that {self._means(candidate)}"
                 if passage:
                     shows += f"; runbook: {passage.subject}"
                 yield Check(command=command, would_show=shows, state="to_do", evidence_ids=(passage.id,) if passage else ())
@@ -137,7 +137,7 @@ class _Builtin:
         for cause in causes:
             deciding = self._by_id[cause.evidence_ids[0]]
             sign = self._table.signs.get(deciding.subject)
-            passage = self._passage(_MITIGATION_HEADINGS)
+            passage = self._passage(MITIGATION)
             for name in sign.actions if sign else ("collect_more_evidence",):
                 if proposed < _MAX_ACTIONS:
                     proposed += 1
@@ -189,10 +189,15 @@ class _Builtin:
     def _means(self, candidate: Candidate) -> str:
         first = self._evidence_of(candidate)[0]
         sign = self._table.signs.get(first.subject)
-        return sign.means if sign else claim_about(first).text.removeprefix(f"{candidate.component} ")
+        if sign:
+            return sign.meaning(of_target=candidate.component != first.component)
+        return claim_about(first).text.removeprefix(f"{candidate.component} ")
 
     def _family(self, item: Evidence) -> MetricFamily | None:
         return self._table.family_of(item.subject) if item.kind is EvidenceKind.METRIC else None
+
+    def _is_affected(self, item: Evidence) -> bool:
+        return item.component == self._pack.incident.service
 
     def _felt(self, item: Evidence) -> bool:
         family = self._family(item)
@@ -211,9 +216,9 @@ class _Builtin:
             if calm or item.subject == FINE:
                 yield item
 
-    def _passage(self, headings: tuple[str, ...]) -> Evidence | None:
-        """The best passage under a heading of that kind, else the best passage."""
-        fitting = (p for p in self._passages if any(word in p.subject.lower() for word in headings))
+    def _passage(self, wanted: str) -> Evidence | None:
+        """The best passage under the heading that is wanted, else the best passage."""
+        fitting = (passage for passage in self._passages if wanted in passage.subject.lower())
         return next(fitting, self._passages[0] if self._passages else None)
 
     def _namespace(self) -> str:
@@ -222,3 +227,7 @@ class _Builtin:
 
     def _fill(self, command: str, candidate: Candidate) -> str:
         return fill_command(command, component=candidate.component, namespace=self._namespace())
+
+
+def _lines(item: Evidence) -> float:
+    return (item.value.after or 0.0) if item.value else 0.0

@@ -146,7 +146,6 @@ class _Reader:
     def add_text(self, text: str, component: str, origin: str, query: str = "") -> None:
         """Sort a text by its content into statements and series."""
         body = _TOOL_FRAME.sub("", text)
-        before = len(self.signals.statements)
         content = _parse_json(body)
         if isinstance(content, Mapping | list):
             self.signals.statements.extend(self._redacted(parse_json_text(content, component, origin, query)))
@@ -161,8 +160,7 @@ class _Reader:
             self.add_log_records(body, origin, component, query)
         else:
             self.signals.statements.extend(parse_log_text(body, component, origin, query))
-        said = len(self.signals.statements) > before or isinstance(content, Mapping | list)
-        self.signals.sources[query or origin] = Outcome.DATA if said else Outcome.NO_DATA
+        self.signals.sources[query or origin] = Outcome.DATA if body.strip() else Outcome.NO_DATA
 
     def add_log_records(self, text: str, origin: str, component: str = UNKNOWN_COMPONENT, query: str = "") -> None:
         """Read JSON lines; a line that is no JSON object with a message is dropped and counted."""

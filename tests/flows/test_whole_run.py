@@ -41,12 +41,13 @@ def project(tmp_path_factory: pytest.TempPathFactory, planted_secrets: list[Plan
     runbook = copy / "data" / "runbooks" / "leak.md"
     runbook.parent.mkdir(parents=True)
     fences = "\n\n".join(f"Step {number}: look at this output.\n\n```\n{line}\n```" for number, line in enumerate(lines))
-    runbook.write_text(f"# Service loses its database\n\n## Diagnosis\n\n{fences}\n\n## Mitigation\n\nRestart the service and wait.\n")
+    runbook.write_text(f"# Service loses its database\n\n## Diagnosis\n\n{fences}\n\n## Mitigation\n\nRestart it and wait.\n")
     case = copy / "data" / "incidents" / "quiet-fox"
     case.mkdir(parents=True)
-    alert = {"title": "web is down", "description": lines[0], "severity": "critical", "service": "web", "starts_at": "2026-03-01T02:00:00Z"}
+    when = "2026-03-01T02:00:00Z"
+    alert = {"title": "web is down", "description": lines[0], "severity": "critical", "service": "web", "starts_at": when}
     (case / "alert.json").write_text(json.dumps(alert))
-    records = [{"time": "2026-03-01T02:00:00Z", "component": "web", "level": "error", "message": f"request failed: {line}"} for line in lines]
+    records = [{"time": when, "component": "web", "level": "error", "message": f"request failed: {line}"} for line in lines]
     records.append({"time": "2026-03-01T02:01:00Z", "component": "web", "message": "FATAL: sorry, too many clients already"})
     (case / "logs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     (case / "app.log").write_text("\n".join(f"2026-03-01T02:00:00Z ERROR {line}" for line in lines))

@@ -1,0 +1,61 @@
+# The verbs. Each makes its own .venv when it is missing.
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# uv does not know pip's find-links. Where that is set, torch's CPU build lies there; elsewhere uv is told to take it.
+export UV_FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
+TORCH := $(if $(UV_FIND_LINKS),,--torch-backend=cpu)
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+# Stages are `mimir stage NAME`: found without an activated environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup run test bench lock clean
+.DEFAULT_GOAL := help
+
+help:  ## List the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## Make .venv with the locked packages
+
+run: setup  ## Index the runbooks, then diagnose the shipped incidents under Prefect
+	@echo "1/3 dvc repro: documents -> chunks -> vectors (half a minute, nothing when up to date)" >&2
+	@$(BIN)/dvc repro --quiet
+	@echo "2/3 mimir knowledge publish: the index that searches use" >&2
+	@$(BIN)/mimir knowledge publish
+	@echo "3/3 mimir nightly: a diagnosis of every case in data/incidents (half a minute)" >&2
+	@$(BIN)/mimir nightly
+
+test: setup  ## Run what CI runs: ruff, mypy, lint-imports, pytest
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest
+
+bench: setup  ## Time diagnosis and search on the shipped data
+	$(BIN)/python benchmarks/diagnose.py
+
+lock: .venv/.uv  ## Resolve requirements/core.in into core.txt: names and versions only
+	@# The pin of torch would be kept, and on a machine with find-links that is not the CPU build.
+	sed -i '/^torch==/d' requirements/core.txt
+	$(BIN)/uv pip compile requirements/core.in --override requirements/overrides.txt --python-version 3.11 $(TORCH) \
+	  --no-header --no-annotate --no-emit-index-url --quiet --output-file requirements/core.txt
+	sed -i 's/+cpu$$//' requirements/core.txt
+
+clean:  ## Remove var/ (store, index, run history) and the caches; .venv stays
+	rm -rf var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.venv/.uv:
+	@echo "making .venv" >&2
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet uv
+	@touch $@
+
+$(STAMP): requirements/core.txt requirements/overrides.txt pyproject.toml | .venv/.uv
+	@echo "installing the locked packages: about 1 GB the first time, 2 to 5 minutes" >&2
+	@$(BIN)/uv pip install --python $(BIN)/python $(TORCH) -r requirements/core.txt --override requirements/overrides.txt
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,84 @@
+"""Chunks -> vectors, without embedding the same text twice.
+
+Comes in: chunks. Goes out: one row a chunk, float32, of length 1. Surprise: what is embedded is title, heading and text
+together: a passage on "Mitigation" alone does not say of what.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from mimir_core.records import Chunk, content_hash
+
+Vectors = np.ndarray
+"""Shape (texts, dimensions), float32, each row of length 1."""
+
+_SAVED_TEXTS = 512
+"""After so many new texts the cache is written, so that a killed run goes on from there."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors."""
+
+    @property
+    def model(self) -> str:
+        """Which model this is, its weights included; part of every cache key and of the index version."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one row a text."""
+        ...
+
+
+class VectorCache(Protocol):
+    """Remembers vectors by key."""
+
+    def read(self, keys: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """Return the vectors of those keys that are known."""
+        ...
+
+    def write(self, vectors: Mapping[str, np.ndarray]) -> None:
+        """Remember vectors."""
+        ...
+
+
+class Indexed(NamedTuple):
+    """The vectors of all chunks, and how many had to be computed."""
+
+    vectors: Vectors
+    embedded: int
+
+
+def embedded_text(chunk: Chunk) -> str:
+    """Return the text of a chunk that is embedded."""
+    return "\n".join(part for part in (chunk.title, chunk.heading, chunk.text) if part)
+
+
+def searched_text(chunk: Chunk) -> str:
+    """Return the text of a chunk that full-text search reads: names of alerts and services count there."""
+    return "\n".join([embedded_text(chunk), *chunk.tags])
+
+
+def embed_chunks(chunks: Sequence[Chunk], embedder: Embedder, cache: VectorCache) -> Indexed:
+    """Return the vectors of ``chunks``, in their order; only texts that the cache does not know are embedded."""
+    keys = [_key(embedder.model, embedded_text(chunk)) for chunk in chunks]
+    texts = dict(zip(keys, map(embedded_text, chunks), strict=True))
+    known = dict(cache.read(list(texts)))
+    new = [key for key in texts if key not in known]
+    for start in range(0, len(new), _SAVED_TEXTS):
+        some = new[start : start + _SAVED_TEXTS]
+        computed = dict(zip(some, embedder.embed([texts[key] for key in some]), strict=True))
+        cache.write(computed)
+        known |= computed
+    return Indexed(np.stack([known[key] for key in keys]).astype(np.float32), len(new))
+
+
+def version_of(chunks: Sequence[Chunk], model: str) -> str:
+    """Return the version of an index: a hash of its chunks and of the model that embedded them."""
+    return "k" + content_hash([model, [chunk.model_dump(mode="json") for chunk in chunks]])
+
+
+def _key(model: str, text: str) -> str:
+    return hashlib.sha256(f"{model}\0{text}".encode()).hexdigest()
