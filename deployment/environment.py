@@ -24,6 +24,8 @@ SETTINGS: Mapping[str, str] = {
     "GX_ANALYTICS_ENABLED": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "SCARF_NO_ANALYTICS": "true",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "LANCE_LOG": "error",  # it warns that the first table does not exist yet
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_HOME": str(PREFECT_HOME),
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",

@@ -30,14 +30,14 @@ class Diagnosed(NamedTuple):
 
 
 def find_cases(folder: Path) -> list[Path]:
-    """Return the case folders in ``folder``, by name.
+    """Return the cases in ``folder``, by name: its folders and its JSON files.
 
     Raises:
         InputError: There is none.
     """
-    cases = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    cases = sorted(path for path in folder.iterdir() if path.is_dir() or path.suffix == ".json") if folder.is_dir() else []
     if not cases:
-        raise InputError(f"{folder}: holds no case folder")
+        raise InputError(f"{folder}: holds no case folder and no JSON file")
     return cases
 
 

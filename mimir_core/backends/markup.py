@@ -44,7 +44,7 @@ def level_fences(markdown: str) -> str:
     r"""Move fenced code out of list items to the left edge, with the rest of the item, under fences that every parser knows.
 
     >>> level_fences("1. Look:\n\n   ```bash\n   df -h\n     du\n   ```\n   Then clean.\n2. Wait")
-    '1. Look:\n\n\n```\ndf -h\n  du\n```\n\nThen clean.\n2. Wait'
+    '1. Look:\n\n\n```\ndf -h\n  du\n```\n\nThen clean.\n\n2. Wait'
     """
     lines: list[str] = []
     fence, indent = "", 0
@@ -62,6 +62,7 @@ def level_fences(markdown: str) -> str:
         else:
             if line.strip() and len(line) - len(line.lstrip()) < indent:
                 indent = 0
+                lines.append("")
             lines.append(_outdent(line, indent))
     if fence:  # as a browser does with code that nobody closed
         lines.append(fence)

@@ -57,7 +57,7 @@ class SentenceEmbedder:
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415  # takes seconds, only when embedding
         from transformers.utils import logging  # noqa: PLC0415
 
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no types of its own
         return SentenceTransformer(
             str(folder), device="cpu", local_files_only=True, trust_remote_code=False, model_kwargs={"use_safetensors": True}
         ).double()

@@ -5,6 +5,7 @@ together: a passage on "Mitigation" alone does not say of what.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -57,8 +58,19 @@ def embedded_text(chunk: Chunk) -> str:
 
 
 def searched_text(chunk: Chunk) -> str:
-    """Return the text of a chunk that full-text search reads: names of alerts and services count there."""
-    return "\n".join([embedded_text(chunk), *chunk.tags])
+    """Return the text of a chunk that full-text search reads: tags count there, and joined words count as their parts too."""
+    text = "\n".join([embedded_text(chunk), *chunk.tags])
+    return f"{text}\n{' '.join(split_names(text))}"
+
+
+def split_names(text: str) -> list[str]:
+    """Return the parts of the names in ``text`` that are written as one word.
+
+    >>> split_names("OOMKilled by KubePodCrashLooping on node-1")
+    ['OOM', 'Killed', 'Kube', 'Pod', 'Crash', 'Looping']
+    """
+    names = dict.fromkeys(re.findall(r"\b[A-Za-z]*[a-z][A-Z][A-Za-z]*\b|\b[A-Z]{2,}[a-z]{2,}[A-Za-z]*\b", text))
+    return [part for name in names for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
 def embed_chunks(chunks: Sequence[Chunk], embedder: Embedder, cache: VectorCache) -> Indexed:
@@ -77,7 +89,7 @@ def embed_chunks(chunks: Sequence[Chunk], embedder: Embedder, cache: VectorCache
 
 def version_of(chunks: Sequence[Chunk], model: str) -> str:
     """Return the version of an index: a hash of its chunks and of the model that embedded them."""
-    return "k" + content_hash([model, [chunk.model_dump(mode="json") for chunk in chunks]])
+    return "k" + content_hash([model, [[chunk.model_dump(mode="json"), searched_text(chunk)] for chunk in chunks]])
 
 
 def _key(model: str, text: str) -> str:
