@@ -21,15 +21,19 @@ def nightly(
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         # Prefect reads its settings when it is imported; what it says about itself is for -v and for its UI.
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    from tasks import paths  # noqa: PLC0415  # `mimir --help` stays fast
+    from tasks.diagnose import find_cases  # noqa: PLC0415
+
+    cases = folder.resolve() if folder else paths.INCIDENTS
+    find_cases(cases)  # say so before a server is started for nothing
     if "PREFECT_API_URL" not in os.environ:
         sys.stderr.write("starting a temporary Prefect server: up to half a minute (none is needed while `mimir up` runs)\n")
-    from deployment.environment import PREFECT_HOME  # noqa: PLC0415  # `mimir --help` stays fast
-    from tasks import paths  # noqa: PLC0415
+    from deployment.environment import PREFECT_HOME  # noqa: PLC0415
 
     PREFECT_HOME.mkdir(parents=True, exist_ok=True)
     from flows.diagnose import diagnose  # noqa: PLC0415
 
-    night: Night = diagnose(str(folder.resolve() if folder else paths.INCIDENTS))
+    night: Night = diagnose(str(cases))
     if as_json:
         diagnoses = {done.name: done.diagnosis.model_dump(mode="json") for done in night.diagnosed}
         sys.stdout.write(json.dumps({"diagnoses": diagnoses, "failed": night.failed}, indent=2) + "\n")

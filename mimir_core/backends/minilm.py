@@ -7,7 +7,8 @@ hashes are the same everywhere (docs/log.md has the figures).
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import metadata, util
 from pathlib import Path
@@ -45,7 +46,7 @@ class SentenceEmbedder:
             BackendError: The model is not on this machine and the hub does not answer.
             InputError: The weights are not what they should be.
         """
-        with self._lock:  # the tokenizer cannot be shared
+        with self._lock, _threads(1 if len(texts) < self._settings.batch_size else None):  # the tokenizer cannot be shared
             rows = self._loaded.encode(
                 list(texts), batch_size=self._settings.batch_size, normalize_embeddings=True, show_progress_bar=False
             )
@@ -95,3 +96,19 @@ class SentenceEmbedder:
                 f"as {_MINILM} has (package {_PACKAGE}: {version})"
             )
         return self._folder
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Compute with ``count`` threads; None leaves it to torch.
+
+    A question is a few milliseconds of work: on a busy machine, threads that wait for each other take fifty times as long.
+    """
+    import torch  # noqa: PLC0415
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -239,7 +239,10 @@ class _Reader:
         signals.metrics = join_metrics(self._metrics)
         nothing_said = not signals.statements and signals.metrics.empty
         if nothing_said and not signals.incident.alerts and not signals.incident.question:
-            raise InputError(f"{signals.incident.title}: nothing to diagnose: no alert, no log line, no metric, no cluster state")
+            dropped = f"; dropped: {dict(+signals.dropped)}" if +signals.dropped else ""
+            raise InputError(
+                f"{signals.incident.title}: nothing to diagnose: no alert, no log line, no metric, no cluster state{dropped}"
+            )
         return signals
 
 
