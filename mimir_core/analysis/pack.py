@@ -15,7 +15,7 @@ from mimir_core.analysis.detect import compare_series, find_onset
 from mimir_core.analysis.lines import LogSpan
 from mimir_core.analysis.logs import TemplateMiner, find_templates
 from mimir_core.analysis.rank import rank_candidates
-from mimir_core.analysis.signs import SignTable, find_signs
+from mimir_core.analysis.signs import SignTable, components_that_are_well, find_signs
 from mimir_core.config import DetectSettings, DiagnoseSettings, LogSettings
 from mimir_core.records import Candidate, Evidence, EvidenceKind, EvidencePack, Incident, Measurement, Passage, Window
 from mimir_core.telemetry.signals import Signals, Statement
@@ -101,22 +101,21 @@ def _alerts(incident: Incident) -> Iterator[Evidence]:
 
 def _fine_states(statements: list[Statement]) -> Iterator[Evidence]:
     """One piece of evidence for each component whose every state is fine."""
+    well = components_that_are_well(statements)
     states: dict[str, list[Statement]] = {}
     for statement in statements:
-        if statement.source != "log":
+        if statement.fine and statement.component in well:
             states.setdefault(statement.component, []).append(statement)
     for component, said in states.items():
-        if all(statement.fine or statement.text.startswith("Normal ") for statement in said) and any(s.fine for s in said):
-            fine = next(statement for statement in said if statement.fine)
-            yield Evidence(
-                kind=EvidenceKind.KUBERNETES,
-                component=component,
-                subject=FINE,
-                origin=fine.origin,
-                query=fine.query,
-                value=Measurement(after=float(len(said)), unit="lines"),
-                excerpt=fine.text[:300],
-            )
+        yield Evidence(
+            kind=EvidenceKind.KUBERNETES,
+            component=component,
+            subject=FINE,
+            origin=said[0].origin,
+            query=said[0].query,
+            value=Measurement(after=float(len(said)), unit="lines"),
+            excerpt=said[0].text[:300],
+        )
 
 
 def _quiet_logs(statements: list[Statement], found: list[Evidence]) -> Iterator[Evidence]:

@@ -6,7 +6,7 @@ onset. Surprise: the table is data, so that an operator can add a sign without t
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -105,11 +105,13 @@ class _Sighting(NamedTuple):
     target: str
 
 
-def find_signs(statements: Iterable[Statement], span: LogSpan, table: SignTable) -> Iterator[Evidence]:
+def find_signs(statements: Sequence[Statement], span: LogSpan, table: SignTable) -> Iterator[Evidence]:
     """Yield one piece of evidence for each sign on each component.
 
+    An event of a component whose every state is fine now is over: it scores as what was there before.
+
     Args:
-        statements: Read once.
+        statements: What was said.
         span: The time that the logs cover; lines before its onset count as the state before.
         table: The signs to look for.
     """
@@ -121,8 +123,19 @@ def find_signs(statements: Iterable[Statement], span: LogSpan, table: SignTable)
             if statement.source in sign.places and (found := sign.find(statement.text)):
                 target = found.groupdict().get("target") or ""
                 sightings[name, statement.component, statement.source].append(_Sighting(statement, target))
+    well = components_that_are_well(statements)
     for (name, component, _), group in sightings.items():
-        yield _evidence(name, component, group, span)
+        is_over = component in well and all(sighting.statement.past for sighting in group)
+        yield _evidence(name, component, group, span, is_over=is_over)
+
+
+def components_that_are_well(statements: Iterable[Statement]) -> set[str]:
+    """Return the components that report a state, and report nothing but fine ones."""
+    states: dict[str, bool] = {}
+    for statement in statements:
+        if statement.source != "log" and not statement.past:
+            states[statement.component] = states.get(statement.component, True) and statement.fine
+    return {component for component, is_fine in states.items() if is_fine}
 
 
 def blamed_component(evidence: Evidence, sign: Sign) -> str:
@@ -132,12 +145,12 @@ def blamed_component(evidence: Evidence, sign: Sign) -> str:
     return workload_of(target.split(".")[0]) if target else evidence.component
 
 
-def _evidence(name: str, component: str, group: list[_Sighting], span: LogSpan) -> Evidence:
+def _evidence(name: str, component: str, group: list[_Sighting], span: LogSpan, *, is_over: bool) -> Evidence:
     first = group[0].statement
     said = [sighting.statement for sighting in group]
     times = sorted(statement.time for statement in said if statement.time)
     growth = measure_growth(said, span if first.source == "log" else LogSpan(None, None))
-    is_news = growth.factor is None or growth.factor >= _NEWS_FACTOR
+    is_news = not is_over and (growth.factor is None or growth.factor >= _NEWS_FACTOR)
     return Evidence(
         kind=EvidenceKind.LOG if first.source == "log" else EvidenceKind.KUBERNETES,
         component=component,

@@ -152,12 +152,12 @@ class _Builtin:
     def is_healthy(self) -> bool:
         """Whether the affected component is known and proven well, and every candidate is negligible or mere talk.
 
-        Mere talk are log lines about a component whose series and states are calm.
+        Mere talk are lines and past events of a component whose series and states are calm.
         """
         about = [item for item in self._pack.evidence if item.component == self._pack.incident.service]
         well = any(map(self._is_steady_and_felt, about)) or {FINE, QUIET} <= {item.subject for item in about}
         suspects = [candidate for candidate in self._pack.candidates if candidate.score >= _NEGLIGIBLE]
-        talk = all(item.kind is EvidenceKind.LOG for suspect in suspects for item in self._evidence_of(suspect))
+        talk = all(item.kind is not EvidenceKind.METRIC for suspect in suspects for item in self._evidence_of(suspect))
         refuted = talk and all(any(self._against(suspect)) for suspect in suspects)
         return refuted and well
 

@@ -94,6 +94,7 @@ def _say(node: Mapping[str, Any], owner: str, origin: str, query: str) -> Statem
         level=str(node.get("level") or "").lower() or (said.get("status", "").lower() if is_log else "") or parse_level(message),
         namespace=str(node.get("namespace") or ""),
         fine=not message and all(value.lower() in _FINE_VALUES for key, value in said.items() if key != "type"),
+        past="reason" in said and any(key in node for key in (*_TIME_KEYS, "count")),
         count=count if isinstance(count, int) and count > 0 else 1,
     )
 

@@ -8,6 +8,7 @@ that made it, because pasted text has no command.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mimir_core.telemetry.signals import Statement, workload_of
 
@@ -18,7 +19,18 @@ _CONTAINER = re.compile(r"^  (\S+):\s*$")
 _FIELD = re.compile(r"^(\s*)([A-Z][A-Za-z -]*?):(?:\s+(.*))?$")
 _EVENT = re.compile(r"^\s+(Normal|Warning)\s+(\S+)\s+(\S+(?:\s+\(.*?\))?)\s+(\S+)\s+(.*)$")
 _EVENT_COUNT = re.compile(r"\(x(\d+) over")
+_JUST_RESTARTED = re.compile(r"\d+ \((?:\d+m)?(?:\d+s)? ago\)")
+"""Less than an hour ago."""
 _FINE_WORDS = frozenset({"running", "completed", "succeeded", "ready", "active", "bound", "complete", "available"})
+
+
+class _Line(NamedTuple):
+    """One thing that is said about a described object."""
+
+    text: str
+    fine: bool = False
+    past: bool = False
+    times: int = 1
 
 
 @dataclass
@@ -28,7 +40,7 @@ class _Described:
     name: str = ""
     namespace: str = ""
     owner: str = ""
-    lines: list[tuple[str, bool, int]] = field(default_factory=list)
+    lines: list[_Line] = field(default_factory=list)
 
     @property
     def component(self) -> str:
@@ -62,17 +74,18 @@ def _parse_describe(text: str, origin: str, query: str) -> Iterator[Statement]:
     starts = [match.start() for match in _DESCRIBE.finditer(text)]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         described = _read_described(text[start:end])
-        for line, fine, count in described.lines:
+        for line in described.lines:
             yield Statement(
                 source="kubernetes",
                 component=described.component,
-                text=line,
+                text=line.text,
                 origin=origin,
                 query=query,
                 namespace=described.namespace,
                 pod=described.name,
-                fine=fine,
-                count=count,
+                fine=line.fine,
+                past=line.past,
+                count=line.times,
             )
 
 
@@ -92,10 +105,11 @@ def _read_described(text: str) -> _Described:
                 case "Controlled By":
                     described.owner = value
                 case "Status" | "Reason" | "Message" if value:
-                    described.lines.append((f"{section}: {value}", value.lower() in _FINE_WORDS, 1))
+                    described.lines.append(_Line(f"{section}: {value}", value.lower() in _FINE_WORDS))
         elif section == "Events" and (event := _EVENT.match(line)):
             counted = _EVENT_COUNT.search(event[3])
-            described.lines.append((f"{event[1]} {event[2]}: {event[5].strip()}", False, int(counted[1]) if counted else 1))
+            text = f"{event[1]} {event[2]}: {event[5].strip()}"
+            described.lines.append(_Line(text, past=True, times=int(counted[1]) if counted else 1))
         elif section == "Conditions":
             described.lines.extend(_condition(line))
         elif section in ("Containers", "Init Containers"):
@@ -109,16 +123,16 @@ def _read_described(text: str) -> _Described:
 def _read_container_field(described: _Described, container: str, key: str, value: str, state: str) -> str:
     """Note one field of a container; returns the state that following fields (reason, exit code) belong to."""
     if key in ("State", "Last State"):
-        described.lines.append((f"container {container} {key}: {value}", key == "State" and value == "Running", 1))
+        described.lines.append(_Line(f"container {container} {key}: {value}", key == "State" and value == "Running"))
         return f"{key}: {value}"
     if key in ("Reason", "Message", "Exit Code") and state:
-        described.lines.append((f"container {container} {state}, {key}: {value}", value in ("0", "Completed"), 1))
+        described.lines.append(_Line(f"container {container} {state}, {key}: {value}", value in ("0", "Completed")))
     if key == "Restart Count" and value not in ("", "0"):
-        described.lines.append((f"container {container} Restart Count: {value}", False, 1))
+        described.lines.append(_Line(f"container {container} Restart Count: {value}", past=True))
     return state
 
 
-def _condition(line: str) -> Iterator[tuple[str, bool, int]]:
+def _condition(line: str) -> Iterator[_Line]:
     """Conditions of pods are two columns; those of nodes and deployments carry a reason and a message."""
     words = line.split()
     if len(words) < 2 or words[0] in ("Type", "----") or words[1] not in ("True", "False", "Unknown"):
@@ -126,7 +140,7 @@ def _condition(line: str) -> Iterator[tuple[str, bool, int]]:
     pressure = words[0].endswith(("Pressure", "Unavailable", "Failure"))
     fine = (words[1] == "False") if pressure else (words[1] == "True")
     if not fine or words[0] in ("Ready", "Available"):
-        yield f"condition {' '.join(words[:2])} {' '.join(words[2:])}".strip(), fine, 1
+        yield _Line(f"condition {' '.join(words[:2])} {' '.join(words[2:])}".strip(), fine)
 
 
 def _parse_tables(text: str, origin: str, query: str) -> Iterator[Statement]:
@@ -160,10 +174,12 @@ def _row(cells: dict[str, str], line: str, origin: str, query: str) -> Statement
             query,
             namespace=namespace,
             pod=name,
+            past=True,
         )
     name = cells.get("NAME", "").split("/")[-1]
     status, ready = cells.get("STATUS", ""), cells.get("READY", "")
     have, slash, want = ready.partition("/")
-    fine = (not status or status.lower() in _FINE_WORDS) and (not slash or have == want or status == "Completed")
+    whole = not slash or have == want or status == "Completed"
+    fine = whole and (not status or status.lower() in _FINE_WORDS) and not _JUST_RESTARTED.fullmatch(cells.get("RESTARTS", ""))
     text = re.sub(r"\s{2,}", "  ", line.strip())
     return Statement("kubernetes", workload_of(name), text, origin, query, namespace=namespace, pod=name, fine=fine)

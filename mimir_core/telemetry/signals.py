@@ -40,6 +40,8 @@ class Statement:
     trace_id: str = ""
     fine: bool = False
     """The source itself says that all is well: a ready pod, a normal condition."""
+    past: bool = False
+    """Tells of something that happened (an event), not of how things are."""
     count: int = 1
     """How often it was said, where the source counts (Kubernetes events do)."""
 

@@ -85,6 +85,19 @@ def test_a_fine_state_bears_no_sign() -> None:
     assert list(find_signs([fine], NO_SPAN, read_signs())) == []
 
 
+def _state(text: str, *, fine: bool = False, past: bool = False) -> Statement:
+    return Statement("kubernetes", "web", text, "get.txt", fine=fine, past=past)
+
+
+def test_an_event_of_a_component_that_is_well_again_weighs_little() -> None:
+    event = _state("Warning FailedScheduling: 0/3 nodes are available", past=True)
+    now, bad = _state("web-1  1/1  Running", fine=True), _state("web-2  0/1  Pending")
+    [over] = find_signs([event, now], NO_SPAN, read_signs())
+    [lasting] = find_signs([event, now, bad], NO_SPAN, read_signs())
+    [alone] = find_signs([event], NO_SPAN, read_signs())
+    assert over.score < lasting.score == alone.score == 1.0
+
+
 def test_equal_scores_rank_by_name() -> None:
     lines = [_log(component, "no space left on device", 1) for component in ("b", "a", "c")]
     assert [c.component for c in rank_candidates(find_signs(lines, NO_SPAN, read_signs()), read_signs())] == ["a", "b", "c"]

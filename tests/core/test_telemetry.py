@@ -54,6 +54,18 @@ def test_tables_tell_fine_rows_from_others() -> None:
     assert [(s.component, s.fine) for s in parse_kubectl_text(table, "get.txt")] == [("db", True), ("web", False)]
 
 
+def test_a_pod_that_restarted_minutes_ago_is_not_fine() -> None:
+    rows = "NAME    READY   STATUS    RESTARTS       AGE\n"
+    rows += "web-0   1/1     Running   4 (7m12s ago)  3d\ndb-0    1/1     Running   1 (5d9h ago)   9d\n"
+    assert [(s.component, s.fine) for s in parse_kubectl_text(rows, "get.txt")] == [("web", False), ("db", True)]
+
+
+def test_events_are_past_and_states_are_not() -> None:
+    said = {s.text: s.past for s in parse_kubectl_text(DESCRIBE, "describe.txt")}
+    assert said["container app State: Waiting, Reason: CrashLoopBackOff"] is False
+    assert said["Warning BackOff: Back-off restarting failed container app in pod web"] is True
+
+
 def test_a_node_keeps_its_name() -> None:
     table = "LAST SEEN   TYPE      REASON      OBJECT       MESSAGE\n"
     table += "5m          Warning   SystemOOM   node/wk-03   System OOM encountered\n"
