@@ -5,24 +5,15 @@ Surprises: text from logs and tickets ends up in messages, so control characters
 """
 
 import logging
-import re
 import sys
 from typing import Literal
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from mimir_core.safety import escape
+
 _OURS = ("mimir_core", "tasks", "flows", "deployment")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def visible(text: str) -> str:
-    r"""Replace control and text-direction characters by what they are; keep tab and newline.
-
-    >>> visible("red \x1b[31malert\x07")
-    'red \\x1b[31malert\\x07'
-    """
-    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
 def set_up(level: str, form: Literal["text", "json"] = "text") -> None:
@@ -54,4 +45,4 @@ def set_up(level: str, form: Literal["text", "json"] = "text") -> None:
 
 
 def _without_control_characters(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
+    return {key: escape.plain(value) if isinstance(value, str) else value for key, value in event.items()}

@@ -15,10 +15,10 @@ from prefect.futures import as_completed
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.code_text import code_block, code_line
 from flows.stages import is_worth_a_retry
 from mimir_core.config import Params, read_params
 from mimir_core.records import Severity
+from mimir_core.safety import escape
 from tasks import paths
 from tasks.diagnose import Diagnosed, diagnose_case, find_cases, write_night
 
@@ -77,19 +77,19 @@ def publish_artifacts(night: Night) -> None:
     """Show the night in the Prefect UI: one row a case, and the worst incident's answer."""
     rows = [
         {
-            "case": code_line(done.name),
+            "case": escape.code(done.name),
             "verdict": done.diagnosis.verdict.value,
-            "answer": code_line(done.diagnosis.headline),
+            "answer": escape.code(done.diagnosis.headline),
             "confidence": f"{done.diagnosis.confidence:.2f}",
             "seconds": f"{done.run.latency_ms / 1000:.1f}",
         }
         for done in night.diagnosed
     ] + [
-        {"case": code_line(name), "verdict": "failed", "answer": code_line(error), "confidence": "", "seconds": ""}
+        {"case": escape.code(name), "verdict": "failed", "answer": escape.code(error), "confidence": "", "seconds": ""}
         for name, error in night.failed.items()
     ]
     create_table_artifact(rows, key="diagnoses", description="One row a case")
     first = worst(night.diagnosed)
-    answer = code_block(f"{first.name}\n{first.diagnosis.headline}\n{first.diagnosis.reason}")
+    answer = escape.code_block(f"{first.name}\n{first.diagnosis.headline}\n{first.diagnosis.reason}")
     text = f"{len(night.diagnosed)} diagnosed, {len(night.failed)} failed. Look first at:\n\n{answer}\n"
     create_markdown_artifact(text, key="night", description="The worst incident")

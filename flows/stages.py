@@ -20,8 +20,8 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed
 from prefect.tasks import Task
 
-from flows.code_text import code_block
 from mimir_core.errors import BackendError, MimirError
+from mimir_core.safety import escape
 from tasks import paths
 from tasks.status import forget_failure, read_failure
 
@@ -56,7 +56,7 @@ def run_stage(name: str) -> State[None]:
         raise read_failure(name, paths.STATUS) or _failure_of_dvc(name, lines)
     report = paths.REPORTS / f"{name}.json"
     if report.is_file():
-        text = code_block(report.read_text(encoding="utf-8"), "json")
+        text = escape.code_block(report.read_text(encoding="utf-8"), "json")
         create_markdown_artifact(text, key=f"stage-{name}", description=f"Report of stage {name}")
     unchanged = any("didn't change, skipping" in line for line in lines)
     return Completed(name="Cached", message="nothing changed") if unchanged else Completed()

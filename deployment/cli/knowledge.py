@@ -49,9 +49,9 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Search the runbooks: source, heading and score of each passage, best first."""
-    from deployment.logs import visible  # noqa: PLC0415
     from mimir_core.config import read_params  # noqa: PLC0415
     from mimir_core.errors import InputError  # noqa: PLC0415
+    from mimir_core.safety import escape  # noqa: PLC0415
     from tasks import paths, wiring  # noqa: PLC0415
 
     params = read_params(paths.PARAMS)
@@ -65,5 +65,5 @@ def search(
     for passage in passages:
         chunk = passage.chunk
         place = f"{chunk.title} > {chunk.heading}" if chunk.heading else chunk.title
-        sys.stdout.write(f"{passage.rank}. {visible(place)}  (score {passage.score:.2f}, {chunk.path})\n")
-        sys.stdout.write(f"   {visible(' '.join(chunk.text.split()))[:200]}\n")
+        sys.stdout.write(f"{passage.rank}. {escape.line(place)}  (score {passage.score:.2f}, {chunk.path})\n")
+        sys.stdout.write(f"   {escape.line(chunk.text)[:200]}\n")

@@ -71,7 +71,7 @@ app.command()(doctor)
 def run() -> NoReturn:
     """Run the command line and end the process with the exit code of what happened."""
     from deployment.environment import prepare  # noqa: PLC0415
-    from deployment.logs import visible  # noqa: PLC0415
+    from mimir_core.safety import escape  # noqa: PLC0415
 
     prepare()
     try:
@@ -80,7 +80,7 @@ def run() -> NoReturn:
         if logging.getLogger().isEnabledFor(logging.DEBUG):
             logging.getLogger("mimir").exception("failed")
         notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
-        sys.stderr.write(visible(f"mimir: {error}{notes}\n"))
+        sys.stderr.write(escape.plain(f"mimir: {error}{notes}\n"))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

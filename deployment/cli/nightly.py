@@ -47,17 +47,17 @@ def print_night(night: "Night") -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from deployment.logs import visible  # noqa: PLC0415
     from flows.diagnose import worst  # noqa: PLC0415
+    from mimir_core.safety import escape  # noqa: PLC0415
     from tasks import paths  # noqa: PLC0415
 
     table = Table("case", "severity", "verdict", "answer", "sure")
     for done in night.diagnosed:
         diagnosis = done.diagnosis
         row = (done.name, done.pack.incident.severity.value, diagnosis.verdict.value, diagnosis.headline)
-        table.add_row(*(Text(visible(cell)) for cell in row), f"{diagnosis.confidence:.0%}" if diagnosis.causes else "")
+        table.add_row(*(Text(escape.line(cell)) for cell in row), f"{diagnosis.confidence:.0%}" if diagnosis.causes else "")
     for name, error in night.failed.items():
-        table.add_row(Text(visible(name)), "", "failed", Text(visible(error)), "")
+        table.add_row(Text(escape.line(name)), "", "failed", Text(escape.line(error)), "")
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
 
@@ -65,9 +65,9 @@ def print_night(night: "Night") -> None:
     page = night.page.relative_to(paths.ROOT) if night.page.is_relative_to(paths.ROOT) else night.page
     command = "mimir" if os.environ.get("VIRTUAL_ENV") else ".venv/bin/mimir"
     sys.stdout.write(
-        f"\nLook first at {visible(first.name)}:\n"
-        f"  {visible(first.diagnosis.headline)}\n"
-        f"  {visible(first.diagnosis.reason)}\n"
+        f"\nLook first at {escape.line(first.name)}:\n"
+        f"  {escape.line(first.diagnosis.headline)}\n"
+        f"  {escape.line(first.diagnosis.reason)}\n"
         f"\nAll reports: {page}\n"
         f"Next: {command} diagnose MY_FOLDER\n"
         f"      kubectl describe pod X | {command} diagnose -\n"

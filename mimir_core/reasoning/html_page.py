@@ -10,9 +10,9 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
-from mimir_core.reasoning import escape
 from mimir_core.reasoning.render import about_run, cited_evidence, five_steps
 from mimir_core.records import Diagnosis, EvidencePack, Run
+from mimir_core.safety import escape
 
 _PAGE = Path(__file__).with_name("page.html")
 

@@ -7,8 +7,8 @@ for the output at hand; the same diagnosis gives the same bytes up to the line a
 
 from collections.abc import Callable, Iterable, Iterator
 
-from mimir_core.reasoning import escape
 from mimir_core.records import Action, Check, Claim, Diagnosis, EvidencePack, Hypothesis, Run, Verdict
+from mimir_core.safety import escape
 
 Step = tuple[str, list[str]]
 """A heading and its points."""

@@ -46,10 +46,28 @@ def markdown(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return ``text`` as a Markdown code span that it cannot leave.
+    """Return ``text`` as a Markdown code span that it cannot leave; blank text stays blank.
 
-    >>> code("a `b` c")
-    '`` a `b` c ``'
+    >>> code("a `b` c"), code("df -h"), code(" ")
+    ('`` a `b` c ``', '`df -h`', '')
     """
-    fence = "`" * (max((len(run) for run in re.findall(r"`+", text)), default=0) + 1)
-    return f"{fence} {line(text)} {fence}" if "`" in text else f"{fence}{line(text)}{fence}"
+    shown = line(text)
+    if not shown:
+        return ""
+    fence = _fence(shown, 1)
+    return f"{fence} {shown} {fence}" if "`" in shown else f"{fence}{shown}{fence}"
+
+
+def code_block(text: str, language: str = "text") -> str:
+    r"""Return ``text`` as a Markdown block of code that it cannot leave.
+
+    >>> code_block("a\n```\nb")
+    '````text\na\n```\nb\n````'
+    """
+    fence = _fence(text, 3)
+    return f"{fence}{language}\n{plain(text)}\n{fence}"
+
+
+def _fence(text: str, shortest: int) -> str:
+    """Return more backticks than ``text`` holds in a row."""
+    return "`" * max(shortest, max((len(run) for run in re.findall(r"`+", text)), default=0) + 1)
