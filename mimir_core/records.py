@@ -230,7 +230,7 @@ class Evidence(Record):
     id: str = ""
     kind: EvidenceKind
     component: str
-    subject: str
+    subject: str = Field(min_length=1)
     """What was seen or measured: the sign, the metric or the log template."""
     outcome: Outcome = Outcome.DATA
     origin: str
@@ -284,6 +284,8 @@ class EvidencePack(Record):
     """What was asked, and what came of it."""
     dropped: dict[str, int] = {}
     """What was read and not kept, by reason."""
+    masked: dict[str, int] = {}
+    """Secrets that were masked, by kind."""
 
     def find(self, evidence_id: str) -> Evidence | None:
         """Return the evidence with this id, or None when the pack does not hold it."""
@@ -345,7 +347,9 @@ class Action(Record):
     risk: Risk
     reversible: bool
     needs_approval: bool
+    blast_radius: str
     verification: str
+    undo: str = ""
     evidence_ids: tuple[str, ...] = ()
     """Runbook passages and facts that support it."""
 

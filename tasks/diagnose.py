@@ -43,7 +43,7 @@ def find_cases(folder: Path) -> list[Path]:
 
 def diagnose_case(case: Path, params: Params, out: Path) -> Diagnosed:
     """Diagnose one case folder or file and write ``out/NAME/{pack,diagnosis,run}.json`` and ``report.html``."""
-    return diagnose_signals(case.stem if case.is_file() else case.name, lambda: read_case(case), params, out)
+    return diagnose_signals(case.resolve().name, lambda: read_case(case), params, out)
 
 
 def diagnose_signals(name: str, read: Callable[[], Signals], params: Params, out: Path) -> Diagnosed:

@@ -20,6 +20,7 @@ _MAD_TO_SIGMA = 1.4826
 _ONSET_CANDIDATES = 60
 _SCORE_CAP = 20.0
 _EPSILON = 1e-9
+_MISSED_STEPS = 3
 
 
 def find_onset(metrics: pd.DataFrame, alerted_at: datetime | None, settings: DetectSettings) -> datetime | None:
@@ -57,6 +58,9 @@ def compare_series(metrics: pd.DataFrame, onset: datetime | None, origin: str, s
         component, metric = str(column[0]), str(column[1])
         before, after = values[:split, position], values[split:, position]
         before, after = before[~np.isnan(before)], after[~np.isnan(after)]
+        if _has_stopped(pd.DatetimeIndex(metrics.index), values[:, position], settings.min_points):
+            yield _vanished(component, metric, np.concatenate([before, after]), origin, window)
+            continue
         if min(len(before), len(after)) < settings.min_points:
             continue
         noise = _noise(before, settings)
@@ -74,6 +78,31 @@ def compare_series(metrics: pd.DataFrame, onset: datetime | None, origin: str, s
             score=min(1.0, score / _SCORE_CAP) if score > settings.threshold else 0.0,
             excerpt=f"{component} {metric}: median {middle:.4g} before, {now:.4g} after, peak {after.max():.4g}",
         )
+
+
+def _has_stopped(times: pd.DatetimeIndex, values: np.ndarray, min_points: int) -> bool:
+    """Whether a series ends while others go on: ``min_points`` rows and three of its own steps before the end."""
+    there = np.flatnonzero(~np.isnan(values))
+    if len(there) < min_points or len(values) - 1 - there[-1] < min_points:
+        return False
+    step = np.median(np.diff(times[there].asi8))
+    return bool(times.asi8[-1] - times.asi8[there[-1]] > _MISSED_STEPS * step)
+
+
+def _vanished(component: str, metric: str, before: np.ndarray, origin: str, window: Window) -> Evidence:
+    """A series that stops is news: what it measured may be gone."""
+    middle = _round(float(np.median(before)))
+    return Evidence(
+        kind=EvidenceKind.METRIC,
+        component=component,
+        subject=metric,
+        origin=origin,
+        query=f"{component}:{metric}",
+        window=window,
+        value=Measurement(before=middle),
+        score=1.0,
+        excerpt=f"{component} {metric}: median {middle:g} before, no point after",
+    )
 
 
 def _noise(before: np.ndarray, settings: DetectSettings) -> float:

@@ -15,6 +15,7 @@ from mimir_core.records import Evidence, EvidenceKind, Measurement, Window
 from mimir_core.telemetry.signals import Statement
 
 _ERROR_LEVELS = frozenset({"error", "severe", "critical", "fatal", "panic"})
+_SUBJECT_CHARACTERS = 120
 _EXCERPT_CHARACTERS = 300
 _NEW_SCORE, _BURST_SCORE, _ERROR_SHARE = 0.4, 0.3, 0.5
 
@@ -64,7 +65,7 @@ def _evidence(component: str, template: str, group: list[Statement], value: Meas
     return Evidence(
         kind=EvidenceKind.LOG,
         component=component,
-        subject=template[:_EXCERPT_CHARACTERS],
+        subject=template[:_SUBJECT_CHARACTERS],
         origin=group[0].origin,
         query=group[0].query,
         window=Window(start=times[0], end=times[-1]) if times else None,

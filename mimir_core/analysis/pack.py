@@ -29,6 +29,7 @@ QUIET = "Quiet"
 DIAGNOSIS, MITIGATION = "diagnosis", "mitigation"
 """What a runbook is asked for, in the words of its headings."""
 
+_LOUD_LEVELS = frozenset({"warn", "warning", "error", "severe", "critical", "fatal", "panic"})
 _QUOTED_CHARACTERS = 160
 _ASKED_CHARACTERS = 600
 
@@ -62,8 +63,14 @@ class EvidenceEngine:
         candidates = rank_candidates(found, self.table)
         found.extend(self._passages(incident, candidates, found))
         unique = {item.id: item for item in found}
-        kept = _trim(list(unique.values()), candidates, self.diagnose.max_evidence)
-        trimmed = Counter({"evidence beyond diagnose.max_evidence": len(unique) - len(kept)})
+        kept = _trim(list(unique.values()), incident, candidates, self.diagnose.max_evidence)
+        compared = sum(item.kind is EvidenceKind.METRIC for item in found)
+        dropped = signals.dropped + Counter(
+            {
+                "evidence beyond diagnose.max_evidence": len(unique) - len(kept),
+                "series with fewer points than detect.min_points": signals.metrics.shape[1] - compared,
+            }
+        )
         return EvidencePack(
             incident=incident,
             window=_window(signals),
@@ -71,7 +78,8 @@ class EvidenceEngine:
             evidence=tuple(kept),
             candidates=_citable(candidates, kept),
             sources=signals.sources,
-            dropped=dict(signals.dropped + trimmed),
+            dropped=dict(dropped),
+            masked=dict(signals.masked),
         )
 
     def _passages(self, incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence]) -> Iterator[Evidence]:
@@ -104,7 +112,7 @@ def _fine_states(statements: list[Statement]) -> Iterator[Evidence]:
     well = components_that_are_well(statements)
     states: dict[str, list[Statement]] = {}
     for statement in statements:
-        if statement.fine and statement.component in well:
+        if statement.state == "fine" and statement.component in well:
             states.setdefault(statement.component, []).append(statement)
     for component, said in states.items():
         yield Evidence(
@@ -121,6 +129,7 @@ def _fine_states(statements: list[Statement]) -> Iterator[Evidence]:
 def _quiet_logs(statements: list[Statement], found: list[Evidence]) -> Iterator[Evidence]:
     """One piece of evidence for each component whose log gave no evidence of anything."""
     loud = {item.component for item in found if item.kind is EvidenceKind.LOG}
+    loud |= {statement.component for statement in statements if statement.level in _LOUD_LEVELS}
     lines: dict[str, list[Statement]] = {}
     for statement in statements:
         if statement.source == "log" and statement.component not in loud:
@@ -142,7 +151,7 @@ def _words(incident: Incident, candidates: tuple[Candidate, ...], found: list[Ev
     by_id = {item.id: item for item in found}
     if candidates:
         deciding = by_id[candidates[0].evidence_ids[0]]
-        if sign := table.signs.get(deciding.subject):
+        if sign := table.sign_of(deciding):
             return f"{sign.means} {deciding.subject} {deciding.excerpt.splitlines()[0][:_QUOTED_CHARACTERS]}"
         return f"{deciding.subject} {deciding.direction.value} {incident.title}"
     return f"{incident.title} {incident.description} {incident.question}"[:_ASKED_CHARACTERS]
@@ -161,11 +170,14 @@ def _passage_evidence(passage: Passage) -> Evidence:
     )
 
 
-def _trim(found: list[Evidence], candidates: tuple[Candidate, ...], limit: int) -> list[Evidence]:
-    """Keep what decided, the alerts and the passages, then what is furthest from normal, in the order it was found."""
+def _trim(found: list[Evidence], incident: Incident, candidates: tuple[Candidate, ...], limit: int) -> list[Evidence]:
+    """Keep what decided, the alerts and the passages, what is about the affected component, then what is furthest from normal."""
     deciding = {evidence_id for candidate in candidates[:3] for evidence_id in candidate.evidence_ids}
     always = (EvidenceKind.ALERT, EvidenceKind.RUNBOOK)
-    order = sorted(found, key=lambda item: (item.id not in deciding, item.kind not in always, -item.score))
+    order = sorted(
+        found,
+        key=lambda item: (item.id not in deciding, item.kind not in always, item.component != incident.service, -item.score),
+    )
     kept = {item.id for item in order[:limit]}
     return [item for item in found if item.id in kept]
 

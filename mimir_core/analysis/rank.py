@@ -15,6 +15,7 @@ from typing import NamedTuple
 from mimir_core.analysis.signs import SignTable, blamed_component
 from mimir_core.records import Candidate, Direction, Evidence, EvidenceKind, FaultKind, Outcome
 
+_WORD = re.compile(r"[A-Za-z0-9][\w.-]*")
 _COMPLAINTS = frozenset({FaultKind.DATABASE, FaultKind.DEPENDENCY, FaultKind.LATENCY, FaultKind.NETWORK, FaultKind.QUEUE})
 """Faults that are felt by the caller: its complaint may name the culprit."""
 
@@ -49,7 +50,7 @@ def rank_candidates(evidence: Iterable[Evidence], table: SignTable) -> tuple[Can
 
 
 def _vote(item: Evidence, components: set[str], table: SignTable) -> _Vote | None:
-    if sign := table.signs.get(item.subject):
+    if sign := table.sign_of(item):
         blamed = blamed_component(item, sign)
         if blamed == item.component and sign.fault in _COMPLAINTS:
             blamed = _other_component_in(item, components) or blamed
@@ -64,5 +65,5 @@ def _vote(item: Evidence, components: set[str], table: SignTable) -> _Vote | Non
 
 def _other_component_in(item: Evidence, components: set[str]) -> str | None:
     """Return the longest known component, other than the speaker, that the excerpt names as a whole word."""
-    named = (c for c in components if c != item.component and re.search(rf"(?<![\w-]){re.escape(c)}(?![\w-])", item.excerpt))
-    return max(named, key=lambda name: (len(name), name), default=None)
+    words = set(_WORD.findall(item.excerpt)) | {part for word in _WORD.findall(item.excerpt) for part in word.split(".")}
+    return max((words & components) - {item.component}, key=lambda name: (len(name), name), default=None)

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -56,6 +55,12 @@ class Sign(Settings):
         """Return the plain words for the component that spoke, or for the one that it speaks against."""
         return (self.means_of_target or self.means) if of_target else self.means
 
+    @field_validator("check")
+    @classmethod
+    def _knows_its_placeholders(cls, check: str) -> str:
+        check.format(component="", namespace="")
+        return check
+
     def find(self, text: str) -> re.Match[str] | None:
         """Return where ``text`` bears this sign."""
         return next((found for expression in self.expression if (found := expression.search(text))), None)
@@ -77,6 +82,11 @@ class SignTable(Settings):
     signs: dict[str, Sign]
     metrics: dict[str, MetricFamily]
 
+    def sign_of(self, evidence: Evidence) -> Sign | None:
+        """Return the sign that ``evidence`` bears; alerts, metrics and pages bear none, whatever they are called."""
+        is_said = evidence.kind in (EvidenceKind.LOG, EvidenceKind.KUBERNETES)
+        return self.signs.get(evidence.subject) if is_said else None
+
     def family_of(self, metric: str) -> MetricFamily | None:
         """Return the family of a metric by the words in its name, or None.
 
@@ -96,13 +106,8 @@ def read_signs(path: Path = _TABLE) -> SignTable:
     """
     try:
         return SignTable.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError, re.error) as error:
+    except (ValidationError, yaml.YAMLError, re.error, KeyError, IndexError) as error:
         raise ParamsError(f"{path.name}: {error}") from error
-
-
-class _Sighting(NamedTuple):
-    statement: Statement
-    target: str
 
 
 def find_signs(statements: Sequence[Statement], span: LogSpan, table: SignTable) -> Iterator[Evidence]:
@@ -115,17 +120,16 @@ def find_signs(statements: Sequence[Statement], span: LogSpan, table: SignTable)
         span: The time that the logs cover; lines before its onset count as the state before.
         table: The signs to look for.
     """
-    sightings: dict[tuple[str, str, str], list[_Sighting]] = defaultdict(list)
+    sightings: dict[tuple[str, str, str, str], list[Statement]] = defaultdict(list)
     for statement in statements:
-        if statement.fine:
+        if statement.state == "fine":
             continue
         for name, sign in table.signs.items():
             if statement.source in sign.places and (found := sign.find(statement.text)):
-                target = found.groupdict().get("target") or ""
-                sightings[name, statement.component, statement.source].append(_Sighting(statement, target))
+                sightings[name, statement.component, statement.source, _target(found)].append(statement)
     well = components_that_are_well(statements)
-    for (name, component, _), group in sightings.items():
-        is_over = component in well and all(sighting.statement.past for sighting in group)
+    for (name, component, source, _), group in sightings.items():
+        is_over = source != "log" and component in well and all(statement.state == "untold" for statement in group)
         yield _evidence(name, component, group, span, is_over=is_over)
 
 
@@ -133,23 +137,21 @@ def components_that_are_well(statements: Iterable[Statement]) -> set[str]:
     """Return the components that report a state, and report nothing but fine ones."""
     states: dict[str, bool] = {}
     for statement in statements:
-        if statement.source != "log" and not statement.past:
-            states[statement.component] = states.get(statement.component, True) and statement.fine
+        if statement.state != "untold":
+            states[statement.component] = states.get(statement.component, True) and statement.state == "fine"
     return {component for component, is_fine in states.items() if is_fine}
 
 
 def blamed_component(evidence: Evidence, sign: Sign) -> str:
     """Return the component that ``evidence`` speaks against: the target that its excerpt names, else the speaker."""
     found = sign.find(evidence.excerpt)
-    target = (found.groupdict().get("target") or "") if found else ""
-    return workload_of(target.split(".")[0]) if target else evidence.component
+    return (_target(found) if found else "") or evidence.component
 
 
-def _evidence(name: str, component: str, group: list[_Sighting], span: LogSpan, *, is_over: bool) -> Evidence:
-    first = group[0].statement
-    said = [sighting.statement for sighting in group]
-    times = sorted(statement.time for statement in said if statement.time)
-    growth = measure_growth(said, span if first.source == "log" else LogSpan(None, None))
+def _evidence(name: str, component: str, group: list[Statement], span: LogSpan, *, is_over: bool) -> Evidence:
+    first = group[0]
+    times = sorted(statement.time for statement in group if statement.time)
+    growth = measure_growth(group, span if first.source == "log" else LogSpan(None, None))
     is_news = not is_over and (growth.factor is None or growth.factor >= _NEWS_FACTOR)
     return Evidence(
         kind=EvidenceKind.LOG if first.source == "log" else EvidenceKind.KUBERNETES,
@@ -165,8 +167,13 @@ def _evidence(name: str, component: str, group: list[_Sighting], span: LogSpan, 
     )
 
 
-def _excerpt(group: list[_Sighting]) -> str:
-    """Quote the first distinct lines, those that name a target first."""
-    ordered = sorted(group, key=lambda sighting: not sighting.target)
-    distinct = dict.fromkeys(sighting.statement.text for sighting in ordered)
+def _excerpt(group: list[Statement]) -> str:
+    """Quote the first distinct lines."""
+    distinct = dict.fromkeys(statement.text for statement in group)
     return "\n".join(list(distinct)[:_EXCERPT_LINES])[:_EXCERPT_CHARACTERS]
+
+
+def _target(found: re.Match[str]) -> str:
+    """Return the component that a statement speaks against, an empty string when it names none."""
+    host = (found.groupdict().get("target") or "").split(".")[0]
+    return "" if host == "localhost" else workload_of(host)

@@ -23,6 +23,7 @@ from mimir_core.records import (
     Evidence,
     EvidenceKind,
     EvidencePack,
+    FaultKind,
     Hypothesis,
     Verdict,
 )
@@ -89,7 +90,7 @@ class _Builtin:
         moved.sort(
             key=lambda item: (not self._felt(item), not self._is_affected(item), -item.score, item.component, item.subject)
         )
-        templates = [i for i in self._of(EvidenceKind.LOG) if i.subject not in self._table.signs and i.score > 0]
+        templates = [i for i in self._of(EvidenceKind.LOG) if not self._table.sign_of(i) and i.score > 0]
         templates.sort(key=lambda item: (not self._is_affected(item), -item.score, -_lines(item), item.subject))
         shown = [*alerts[:1], *moved[: _MAX_SYMPTOMS - 2], *templates][:_MAX_SYMPTOMS]
         return tuple(claim_about(item) for item in shown)
@@ -136,7 +137,7 @@ class _Builtin:
         proposed = 0
         for cause in causes:
             deciding = self._by_id[cause.evidence_ids[0]]
-            sign = self._table.signs.get(deciding.subject)
+            sign = self._table.sign_of(deciding)
             passage = self._passage(MITIGATION)
             for name in sign.actions if sign else ("collect_more_evidence",):
                 if proposed < _MAX_ACTIONS:
@@ -156,10 +157,18 @@ class _Builtin:
         """
         about = [item for item in self._pack.evidence if item.component == self._pack.incident.service]
         well = any(map(self._is_steady_and_felt, about)) or {FINE, QUIET} <= {item.subject for item in about}
+        if any(map(self._is_worrying, about)) or self._alert_is_older_than_the_series():
+            return False
         suspects = [candidate for candidate in self._pack.candidates if candidate.score >= _NEGLIGIBLE]
         talk = all(item.kind is not EvidenceKind.METRIC for suspect in suspects for item in self._evidence_of(suspect))
         refuted = talk and all(any(self._against(suspect)) for suspect in suspects)
         return refuted and well
+
+    def _alert_is_older_than_the_series(self) -> bool:
+        """Steady is no comfort when the alert fired before the first point: it may be steadily broken."""
+        since, window = self._pack.incident.opened_at, self._pack.window
+        is_firing = any(alert.status == "firing" for alert in self._pack.incident.alerts)
+        return is_firing and since is not None and window is not None and since <= window.start
 
     def missing(self) -> Iterator[str]:
         """What would have helped: kinds of evidence that are absent, and sources that did not answer."""
@@ -167,7 +176,7 @@ class _Builtin:
         for kind, words in (
             (EvidenceKind.METRIC, "metrics: no series of any component"),
             (EvidenceKind.LOG, "logs: no line that tells of trouble, or no logs at all"),
-            (EvidenceKind.KUBERNETES, "cluster state: no kubectl output"),
+            (EvidenceKind.KUBERNETES, "cluster state: nothing that tells a fine component from a broken one"),
             (EvidenceKind.RUNBOOK, "runbooks: no page fits"),
         ):
             if kind not in kinds:
@@ -183,18 +192,25 @@ class _Builtin:
         return [self._by_id[evidence_id] for evidence_id in candidate.evidence_ids]
 
     def _sign(self, candidate: Candidate) -> Sign | None:
-        subjects = (item.subject for item in self._evidence_of(candidate))
-        return next((sign for subject in subjects if (sign := self._table.signs.get(subject))), None)
+        return next((sign for item in self._evidence_of(candidate) if (sign := self._table.sign_of(item))), None)
 
     def _means(self, candidate: Candidate) -> str:
         first = self._evidence_of(candidate)[0]
-        sign = self._table.signs.get(first.subject)
+        sign = self._table.sign_of(first)
         if sign:
             return sign.meaning(of_target=candidate.component != first.component)
         return claim_about(first).text.removeprefix(f"{candidate.component} ")
 
     def _family(self, item: Evidence) -> MetricFamily | None:
         return self._table.family_of(item.subject) if item.kind is EvidenceKind.METRIC else None
+
+    def _is_worrying(self, item: Evidence) -> bool:
+        """A series that moved worries, unless it is one whose rise would be bad and it fell; fewer requests do worry."""
+        if item.kind is not EvidenceKind.METRIC or item.score == 0:
+            return False
+        family = self._family(item)
+        eased = family is not None and family.bad is Direction.UP and family.fault is not FaultKind.TRAFFIC
+        return not (eased and item.direction is Direction.DOWN)
 
     def _is_affected(self, item: Evidence) -> bool:
         return item.component == self._pack.incident.service

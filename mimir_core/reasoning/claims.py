@@ -6,8 +6,6 @@ Comes in: one piece of evidence. Goes out: a structured :class:`Claim` whose sen
 from mimir_core.analysis.pack import FINE, QUIET
 from mimir_core.records import Claim, Direction, Evidence, EvidenceKind
 
-_TEMPLATE_CHARACTERS = 120
-
 
 def claim_about(evidence: Evidence, component: str | None = None) -> Claim:
     """State what ``evidence`` shows.
@@ -41,9 +39,8 @@ def _say(claim: Claim, evidence: Evidence) -> str:
         return f"{speaker} logged nothing new and no sign of trouble in {claim.value:g} lines"
     if claim.subject == FINE:
         return f"{speaker} reports itself fine"
-    quoted = claim.subject if len(claim.subject) <= _TEMPLATE_CHARACTERS else claim.subject[:_TEMPLATE_CHARACTERS] + "…"
     about = f" (about {claim.component})" if claim.component != speaker else ""
-    return f"{speaker}{about}: {quoted}, {_times(claim)}"
+    return f"{speaker}{about}: {claim.subject}, {_times(claim)}"
 
 
 def _movement(claim: Claim) -> str:

@@ -6,7 +6,7 @@ the built-in reasoner, the two lines that an engineer reads first are written he
 
 from collections.abc import Iterator
 
-from mimir_core.records import CATEGORY_OF, Citation, Diagnosis, EvidencePack, Hypothesis, Verdict
+from mimir_core.records import CATEGORY_OF, Citation, Diagnosis, EvidenceKind, EvidencePack, Hypothesis, Verdict
 
 _REASONS = 2
 
@@ -25,10 +25,10 @@ def conclude(draft: Diagnosis, pack: EvidencePack) -> Diagnosis:
 def _two_lines(draft: Diagnosis, pack: EvidencePack, numbers: dict[str, int]) -> tuple[str, str]:
     subject = pack.incident.service or pack.incident.title
     if draft.verdict is Verdict.HEALTHY:
-        seen = sum(item.component == subject for item in pack.evidence)
+        seen = sum(item.component == subject and item.kind is not EvidenceKind.ALERT for item in pack.evidence)
         return (
             f"Nothing is wrong with {subject}: nothing that was read changed or failed.",
-            f"Because: every series and state of {subject} that was read ({seen}) is steady or fine.",
+            f"Because: every series, state and log of {subject} that was read ({seen}) is steady, fine or quiet.",
         )
     if draft.verdict is Verdict.UNDETERMINED:
         guess = f" Closest guess: {draft.hypotheses[0].statement}." if draft.hypotheses else ""

@@ -71,7 +71,7 @@ def five_steps(diagnosis: Diagnosis, say: Callable[[str], str], command: Callabl
         approval = "needs approval" if it.needs_approval else "safe to run"
         how = f" {command(it.command)}" if it.command else ""
         undo = "reversible" if it.reversible else "not reversible"
-        facts = f"{it.risk.value} risk, {undo}, {approval}; then check: {say(it.verification)}"
+        facts = f"{it.risk.value} risk, touches {it.blast_radius}, {undo}, {approval}; then check: {say(it.verification)}"
         return f"{say(it.text)}.{how} ({facts}){cite(it.evidence_ids)}"
 
     causes = [

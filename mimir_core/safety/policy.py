@@ -60,7 +60,6 @@ class ActionRule(Settings):
 class Limits(Settings):
     """What holds for all actions."""
 
-    execute: bool
     approval_above: Risk
 
 
@@ -79,7 +78,10 @@ class SafetyRules(Settings):
         rule = self.actions.get(name)
         if rule is None:
             raise InputError(f"safety_rules.yaml: action {name!r:.80} is not on the allow-list")
-        values = {"component": component or "the affected component", "namespace": namespace}
+        values = {
+            "component": component if _PLAIN_NAME.fullmatch(component) else "the affected component",
+            "namespace": namespace if _PLAIN_NAME.fullmatch(namespace) else "its namespace",
+        }
         return Action(
             name=name,
             text=rule.text.format(**values),
@@ -87,7 +89,9 @@ class SafetyRules(Settings):
             risk=rule.risk,
             reversible=rule.reversible,
             needs_approval=_RISKS.index(rule.risk) > _RISKS.index(self.limits.approval_above),
+            blast_radius=rule.blast_radius.value,
             verification=rule.verification.format(**values),
+            undo=rule.undo.format(**values),
         )
 
 

@@ -34,6 +34,7 @@ _WORKLOAD_LABELS = (
     "affected_service", "deployment", "kube_deployment", "statefulset", "daemonset", "workload", "workload_name",
     "cronjob", "job_name", "db_instance_identifier",
 )  # fmt: skip
+_TITLES = ("title", "summary", "name")
 _POD_LABELS = ("pod", "pod_name", "kube_pod")
 _OTHER_LABELS = ("app", "component", "container", "node", "service", "job", "instance")
 
@@ -50,23 +51,18 @@ def parse_incident(payload: Mapping[str, Any], origin: str, question: str = "") 
         InputError: The payload has neither alerts nor a title, or an alert is no object.
     """
     alerts = tuple(_parse_alert(entry, payload, f"{origin}: alerts[{i}]") for i, entry in enumerate(_entries(payload, origin)))
-    if not alerts and isinstance(payload.get("commonLabels"), Mapping):
+    if not alerts and (isinstance(payload.get("commonLabels"), Mapping) or _first_text(payload, *_TITLES)):
         alerts = (_parse_alert(payload, payload, origin),)
     first = alerts[0] if alerts else None
-    title = _first_text(payload, "title", "summary", "name") or (
-        first.annotations.get("summary") or first.name if first else question
-    )
+    title = _first_text(payload, *_TITLES) or (first.annotations.get("summary") or first.name if first else question)
     if not title:
         raise InputError(f"{origin}: no alerts, no title and no question: nothing says what is wrong")
     return Incident(
         id="i" + content_hash([payload, question]),
         title=title,
         description=_first_text(payload, "description", "message") or (first.annotations.get("description", "") if first else ""),
-        severity=min((alert.severity for alert in alerts), key=_WORST_FIRST.index)
-        if alerts
-        else _severity(payload.get("severity")),
-        opened_at=min((a.starts_at for a in alerts if a.starts_at), default=None)
-        or parse_time(payload.get("starts_at") or payload.get("opened_at") or payload.get("time")),
+        severity=min((alert.severity for alert in alerts), key=_WORST_FIRST.index, default=Severity.WARNING),
+        opened_at=min((alert.starts_at for alert in alerts if alert.starts_at), default=None),
         service=_component(payload, first),
         question=question,
         alerts=alerts,
@@ -86,14 +82,15 @@ def _entries(payload: Mapping[str, Any], origin: str) -> list[Mapping[str, Any]]
 def _parse_alert(entry: Mapping[str, Any], payload: Mapping[str, Any], origin: str) -> Alert:
     labels = _texts(payload.get("commonLabels")) | _texts(entry.get("labels"))
     annotations = _texts(payload.get("commonAnnotations")) | _texts(entry.get("annotations"))
-    status: Literal["firing", "resolved"] = "resolved" if str(entry.get("status", "")).lower() == "resolved" else "firing"
-    starts_at = entry.get("startsAt")
+    said = str(entry.get("status") or entry.get("state") or "").lower()
+    status: Literal["firing", "resolved"] = "resolved" if said in ("resolved", "normal", "ok") else "firing"
+    starts_at = entry.get("startsAt") or entry.get("starts_at") or entry.get("opened_at") or entry.get("time")
     if starts_at and parse_time(starts_at) is None:
         raise InputError(f"{origin}: startsAt: {starts_at!r:.80} is no time")
     return Alert(
-        name=labels.get("alertname") or _first_text(entry, "title", "name") or "alert",
+        name=labels.get("alertname") or _first_text(entry, *_TITLES) or "alert",
         status=status,
-        severity=_severity(labels.get("severity")),
+        severity=_severity(labels.get("severity") or entry.get("severity")),
         starts_at=parse_time(starts_at),
         ends_at=parse_time(entry.get("endsAt")) if status == "resolved" else None,
         labels=labels,

@@ -9,6 +9,7 @@ import gzip
 import json
 import math
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -34,7 +35,6 @@ _LOG_KEYS = {
     "component": ("component", "service", "app", "container", "logger"),
     "message": ("message", "msg", "log", "text"),
 }
-_TOOL_FRAME = re.compile(r'\A\s*(?:stdout:|cmd:.*)\s*\n\s*"?|"?\s*\n\s*stderr:\s*\Z')
 _COMPONENT_PARAMS = ("pod_name", "pod", "name", "resource_name", "service", "deployment", "workload_name")
 _TEXT_SUFFIXES = frozenset({".txt", ".log", ".json", ".yaml", ".yml", ".out"})
 
@@ -55,7 +55,7 @@ def read_case(path: Path) -> Signals:
     if isinstance(content, Mapping) and isinstance(content.get("evidence"), list):
         return reader.finish_evidence(content, path.name)
     if isinstance(content, Mapping) and ({"alerts", "commonLabels"} & set(content) or {"title", "severity"} <= set(content)):
-        reader.signals.incident = parse_incident(content, path.name)
+        reader.signals.incident = parse_incident(reader.read_object(path), path.name)
         return reader.finish()
     reader.add_text(text, UNKNOWN_COMPONENT, path.name)
     return reader.finish()
@@ -83,7 +83,7 @@ def _read_folder(folder: Path) -> Signals:
         reader.signals.incident = parse_incident(settings["alert"], f"{folder.name}/case.json: alert")
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if not file.is_file() or name in ("alert.json", "case.json", TRUTH_FILE):
+        if not file.is_file() or name in ("alert.json", "case.json") or file.name == TRUTH_FILE:
             continue
         if file.name in ("metrics.csv", "metrics.parquet"):
             reader.add_metrics(file, name, settings)
@@ -113,9 +113,10 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self.signals = Signals(Incident(id="i" + content_hash(name), title=name))
         self._metrics: list[pd.DataFrame] = []
+        self._origins: list[str] = []
 
     def redact(self, text: str) -> str:
-        redacted = redact(text)
+        redacted = redact(text.encode("utf-8", "replace").decode())  # JSON can hold halves of characters
         self.signals.masked.update(redacted.masked)
         return redacted.text
 
@@ -124,7 +125,7 @@ class _Reader:
             content = path.read_bytes()
             if path.suffix == ".gz":
                 content = gzip.decompress(content)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path}: cannot be read: {error}") from error
         if b"\0" in content[:4096]:
             raise InputError(f"{path}: holds binary data, not text")
@@ -141,19 +142,26 @@ class _Reader:
             raise InputError(f"{path}: line {error.lineno}: is not JSON: {error.msg}") from error
         if not isinstance(content, Mapping):
             raise InputError(f"{path}: expected an object, got {type(content).__name__}")
-        return content
+        return {key: self._redacted_leaves(value) for key, value in content.items()}
+
+    def _redacted_leaves(self, node: Any) -> Any:
+        """Redact every string once more, now without JSON's escapes."""
+        if isinstance(node, Mapping):
+            return {key: self._redacted_leaves(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [self._redacted_leaves(value) for value in node]
+        return self.redact(node) if isinstance(node, str) else node
 
     def add_text(self, text: str, component: str, origin: str, query: str = "") -> None:
         """Sort a text by its content into statements and series."""
-        body = _TOOL_FRAME.sub("", text)
+        body = _without_frame(text)
         content = _parse_json(body)
         if isinstance(content, Mapping | list):
             self.signals.statements.extend(self._redacted(parse_json_text(content, component, origin, query)))
             frame = parse_json_series(content, component)
             if not frame.empty:
                 self._metrics.append(frame)
-                self.signals.metrics_origin = self.signals.metrics_origin or origin
-                self.signals.sources["metrics"] = Outcome.DATA
+                self._origins.append(origin)
         elif is_kubectl_text(body):
             self.signals.statements.extend(parse_kubectl_text(body, origin, query))
         elif body.lstrip().startswith("{"):
@@ -174,7 +182,7 @@ class _Reader:
                 continue
             record = _parse_json(line)
             message = _first(record, _LOG_KEYS["message"]) if isinstance(record, Mapping) else None
-            if not isinstance(record, Mapping) or message is None:
+            if not isinstance(record, Mapping) or not str(message or "").strip():
                 self.signals.dropped[f"{origin}: log line without a message"] += 1
                 continue
             level = str(record.get("level") or record.get("severity") or "").lower()
@@ -187,7 +195,6 @@ class _Reader:
                 time=parse_time(_first(record, _LOG_KEYS["time"])),
                 level=level or parse_level(str(message)),
                 pod=str(record.get("pod") or ""),
-                trace_id=str(record.get("trace_id") or ""),
             )
 
     def _redacted(self, statements: Iterable[Statement]) -> Iterator[Statement]:
@@ -198,13 +205,13 @@ class _Reader:
     def add_metrics(self, path: Path, name: str, settings: Mapping[str, Any]) -> None:
         frame = _read_metrics(path, name, settings, self.signals.dropped)
         self._metrics.append(frame)
-        self.signals.metrics_origin = name
+        self._origins.append(name)
         self.signals.sources[name] = Outcome.NO_DATA if frame.empty else Outcome.DATA
 
     def finish_evidence(self, content: Mapping[str, Any], origin: str) -> Signals:
         """Read an evidence file: a question, perhaps an alert, and the recorded outputs of tools."""
-        alert = content.get("alert")
-        question = str(content.get("question") or "")
+        alert = self._redacted_leaves(content.get("alert"))
+        question = self.redact(str(content.get("question") or ""))
         payload = alert if isinstance(alert, Mapping) else {}
         self.signals.incident = parse_incident(payload, f"{origin}: alert", question)
         default = self.signals.incident.service or UNKNOWN_COMPONENT
@@ -222,7 +229,7 @@ class _Reader:
             entry.get("command") or f"{entry.get('tool') or 'tool'} {json.dumps(params, sort_keys=True) if params else ''}"
         ).strip()
         status = str(entry.get("status") or "success")
-        text = str(entry.get("text") or "")
+        text = self.redact(str(entry.get("text") or ""))  # once more: JSON had escaped its line breaks and quotes
         if status == "success" and text.strip():
             self.add_text(text, component, origin, query)
         else:
@@ -237,6 +244,7 @@ class _Reader:
         """
         signals = self.signals
         signals.metrics = join_metrics(self._metrics)
+        signals.metrics_origin = ", ".join(dict.fromkeys(self._origins))
         nothing_said = not signals.statements and signals.metrics.empty
         if nothing_said and not signals.incident.alerts and not signals.incident.question:
             dropped = f"; dropped: {dict(+signals.dropped)}" if +signals.dropped else ""
@@ -255,6 +263,8 @@ def _read_metrics(path: Path, name: str, settings: Mapping[str, Any], dropped: C
     if "time" not in frame.columns:
         raise InputError(f"{name}: line 1: no column `time`; the columns are {', '.join(map(str, frame.columns[:8]))}")
     times = [parse_time(value) for value in frame.pop("time").tolist()]
+    if frame.columns.empty:
+        raise InputError(f"{name}: line 1: no series beside `time`")
     for number, time in enumerate(times, start=2):
         if time is None:
             raise InputError(f"{name}: line {number}: column `time` holds no time")
@@ -281,8 +291,20 @@ def _split_column(column: str, settings: Mapping[str, Any]) -> tuple[str, str]:
     if services:
         service = max(services, key=len)
         return service, column[len(service) + 1 :]
-    component, colon, metric = column.rpartition(":")
-    return (component, metric) if colon else (UNKNOWN_COMPONENT, column)
+    component, _, metric = column.rpartition(":")
+    return (component, metric) if component and metric else (UNKNOWN_COMPONENT, column)
+
+
+def _without_frame(text: str) -> str:
+    r"""Take off the frame that some tools put around what a command printed.
+
+    >>> _without_frame('stdout:\n "NAME  READY\nweb-0  1/1"\n\nstderr:\n')
+    'NAME  READY\nweb-0  1/1'
+    """
+    body = text.strip()
+    if body.startswith(("stdout:", "cmd:")) and "\n" in body:
+        body = body.split("\n", 1)[1].lstrip().removeprefix('"')
+    return body.removesuffix("stderr:").rstrip().removesuffix('"') if body.endswith("stderr:") else body
 
 
 def _first(record: Mapping[str, Any], keys: Iterable[str]) -> Any:

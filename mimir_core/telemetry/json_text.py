@@ -5,16 +5,17 @@ objects that give a reason, a message or a state, and series for objects that ho
 Surprise: there is no schema. An object belongs to the nearest component that it or an object around it names.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from mimir_core.telemetry.log_text import parse_level
-from mimir_core.telemetry.signals import Statement, parse_time, workload_of
+from mimir_core.telemetry.signals import State, Statement, parse_time, workload_of
 
 _NAME_KEYS = (
-    "involved_object", "involvedObject", "pod", "pod_name", "service", "source_identifier", "db_instance_identifier",
+    "component", "involved_object", "involvedObject", "pod", "pod_name", "service", "source_identifier", "db_instance_identifier",
     "workload_name", "deployment", "container_name", "name", "resource", "host",
 )  # fmt: skip
 _TIME_KEYS = ("timestamp", "time", "ts", "@timestamp", "date", "lastTimestamp", "last_time", "eventTime")
@@ -48,8 +49,8 @@ def _series(node: Any, component: str, depth: int) -> Iterator[tuple[tuple[str, 
         owner = _dimension(node) or _named(node) or component
         times, values = node.get("timestamps"), node.get("values")
         if isinstance(times, list) and isinstance(values, list) and len(times) == len(values) and times:
-            index = pd.DatetimeIndex([parse_time(time) for time in times])
-            numbers = pd.to_numeric(pd.Series(values, index=index), errors="coerce")
+            index = pd.DatetimeIndex(pd.to_datetime(pd.Series([parse_time(time) for time in times]), utc=True))
+            numbers = pd.to_numeric(pd.Series(values, index=index), errors="coerce").replace([math.inf, -math.inf], math.nan)
             name = str(node.get("metric_name") or node.get("label") or node.get("id") or node.get("unit") or "value")
             yield (owner, name), numbers[numbers.index.notna() & ~numbers.index.duplicated()]
         for key, value in node.items():
@@ -93,10 +94,17 @@ def _say(node: Mapping[str, Any], owner: str, origin: str, query: str) -> Statem
         time=next((time for key in _TIME_KEYS if (time := parse_time(node.get(key)))), None),
         level=str(node.get("level") or "").lower() or (said.get("status", "").lower() if is_log else "") or parse_level(message),
         namespace=str(node.get("namespace") or ""),
-        fine=not message and all(value.lower() in _FINE_VALUES for key, value in said.items() if key != "type"),
-        past="reason" in said and any(key in node for key in (*_TIME_KEYS, "count")),
+        state=_state(said, is_event="reason" in said and any(key in node for key in (*_TIME_KEYS, "count"))),
         count=count if isinstance(count, int) and count > 0 else 1,
     )
+
+
+def _state(said: Mapping[str, str], *, is_event: bool) -> State:
+    """An event or a bare message tells what happened; a word for a state tells how things are."""
+    if is_event or not {"phase", "status", "state"} & set(said) or "message" in said:
+        return "bad" if "reason" in said and not is_event else "untold"
+    words = (value.lower() for key, value in said.items() if key != "type")
+    return "fine" if all(word in _FINE_VALUES for word in words) else "bad"
 
 
 def _named(node: Mapping[str, Any]) -> str | None:

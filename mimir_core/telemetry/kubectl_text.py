@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mimir_core.telemetry.signals import Statement, workload_of
+from mimir_core.telemetry.signals import State, Statement, workload_of
 
 _PROMPT = re.compile(r"^\$ (?=kubectl|oc )", re.MULTILINE)
 _DESCRIBE = re.compile(r"^Name:\s+\S", re.MULTILINE)
@@ -28,8 +28,7 @@ class _Line(NamedTuple):
     """One thing that is said about a described object."""
 
     text: str
-    fine: bool = False
-    past: bool = False
+    state: State = "untold"
     times: int = 1
 
 
@@ -83,8 +82,7 @@ def _parse_describe(text: str, origin: str, query: str) -> Iterator[Statement]:
                 query=query,
                 namespace=described.namespace,
                 pod=described.name,
-                fine=line.fine,
-                past=line.past,
+                state=line.state,
                 count=line.times,
             )
 
@@ -105,11 +103,11 @@ def _read_described(text: str) -> _Described:
                 case "Controlled By":
                     described.owner = value
                 case "Status" | "Reason" | "Message" if value:
-                    described.lines.append(_Line(f"{section}: {value}", value.lower() in _FINE_WORDS))
+                    described.lines.append(_Line(f"{section}: {value}", _state(value.lower() in _FINE_WORDS)))
         elif section == "Events" and (event := _EVENT.match(line)):
             counted = _EVENT_COUNT.search(event[3])
             text = f"{event[1]} {event[2]}: {event[5].strip()}"
-            described.lines.append(_Line(text, past=True, times=int(counted[1]) if counted else 1))
+            described.lines.append(_Line(text, times=int(counted[1]) if counted else 1))
         elif section == "Conditions":
             described.lines.extend(_condition(line))
         elif section in ("Containers", "Init Containers"):
@@ -123,12 +121,12 @@ def _read_described(text: str) -> _Described:
 def _read_container_field(described: _Described, container: str, key: str, value: str, state: str) -> str:
     """Note one field of a container; returns the state that following fields (reason, exit code) belong to."""
     if key in ("State", "Last State"):
-        described.lines.append(_Line(f"container {container} {key}: {value}", key == "State" and value == "Running"))
+        described.lines.append(_Line(f"container {container} {key}: {value}", _state(key == "State" and value == "Running")))
         return f"{key}: {value}"
     if key in ("Reason", "Message", "Exit Code") and state:
-        described.lines.append(_Line(f"container {container} {state}, {key}: {value}", value in ("0", "Completed")))
+        described.lines.append(_Line(f"container {container} {state}, {key}: {value}", _state(value in ("0", "Completed"))))
     if key == "Restart Count" and value not in ("", "0"):
-        described.lines.append(_Line(f"container {container} Restart Count: {value}", past=True))
+        described.lines.append(_Line(f"container {container} Restart Count: {value}"))
     return state
 
 
@@ -140,7 +138,7 @@ def _condition(line: str) -> Iterator[_Line]:
     pressure = words[0].endswith(("Pressure", "Unavailable", "Failure"))
     fine = (words[1] == "False") if pressure else (words[1] == "True")
     if not fine or words[0] in ("Ready", "Available"):
-        yield _Line(f"condition {' '.join(words[:2])} {' '.join(words[2:])}".strip(), fine)
+        yield _Line(f"condition {' '.join(words[:2])} {' '.join(words[2:])}".strip(), _state(fine))
 
 
 def _parse_tables(text: str, origin: str, query: str) -> Iterator[Statement]:
@@ -174,12 +172,24 @@ def _row(cells: dict[str, str], line: str, origin: str, query: str) -> Statement
             query,
             namespace=namespace,
             pod=name,
-            past=True,
         )
     name = cells.get("NAME", "").split("/")[-1]
-    status, ready = cells.get("STATUS", ""), cells.get("READY", "")
-    have, slash, want = ready.partition("/")
-    whole = not slash or have == want or status == "Completed"
-    fine = whole and (not status or status.lower() in _FINE_WORDS) and not _JUST_RESTARTED.fullmatch(cells.get("RESTARTS", ""))
     text = re.sub(r"\s{2,}", "  ", line.strip())
-    return Statement("kubernetes", workload_of(name), text, origin, query, namespace=namespace, pod=name, fine=fine)
+    return Statement("kubernetes", workload_of(name), text, origin, query, namespace=namespace, pod=name, state=_row_state(cells))
+
+
+def _row_state(cells: dict[str, str]) -> State:
+    """A row tells of a state when it has a column for one."""
+    if "ENDPOINTS" in cells:
+        return _state(cells["ENDPOINTS"] != "<none>")
+    status, ready = cells.get("STATUS", ""), cells.get("READY", "")
+    if not status and not ready:
+        return "untold"
+    have, slash, want = ready.partition("/")
+    is_whole = not slash or have == want or status == "Completed"
+    is_fine = is_whole and (not status or status.lower() in _FINE_WORDS)
+    return _state(is_fine and not _JUST_RESTARTED.fullmatch(cells.get("RESTARTS", "")))
+
+
+def _state(is_fine: bool) -> State:
+    return "fine" if is_fine else "bad"

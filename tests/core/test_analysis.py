@@ -12,8 +12,8 @@ from mimir_core.analysis.rank import rank_candidates
 from mimir_core.analysis.signs import find_signs, read_signs
 from mimir_core.backends.drain import DrainMiner
 from mimir_core.config import DetectSettings, LogSettings
-from mimir_core.records import Direction, FaultKind
-from mimir_core.telemetry.signals import Statement
+from mimir_core.records import Direction, Evidence, EvidenceKind, FaultKind
+from mimir_core.telemetry.signals import State, Statement
 
 DETECT = DetectSettings(min_points=5, threshold=6, min_relative_change=0.15)
 LOGS = LogSettings(similarity=0.5, depth=4, max_templates=1000, burst_ratio=3)
@@ -71,6 +71,29 @@ def test_a_complaint_that_names_its_target_blames_the_target() -> None:
     assert (best.component, best.fault_kind) == ("orders-db", FaultKind.DEPENDENCY)
 
 
+def test_each_target_is_blamed_for_its_own_lines() -> None:
+    lines = [
+        _log("web", f"dial tcp {target}:5432: connection refused", n) for n, target in enumerate(["db-one"] + ["db-two"] * 5)
+    ]
+    found = {item.excerpt.split(":")[0]: item.value and item.value.after for item in find_signs(lines, NO_SPAN, read_signs())}
+    assert found == {"dial tcp db-one": 1.0, "dial tcp db-two": 5.0}
+
+
+def test_an_alert_or_a_metric_that_is_called_like_a_sign_bears_none() -> None:
+    for kind in (EvidenceKind.ALERT, EvidenceKind.METRIC, EvidenceKind.RUNBOOK):
+        item = Evidence(kind=kind, component="web", subject="OOMKilled", origin="x", score=1.0)
+        assert rank_candidates([item], read_signs()) == ()
+
+
+def test_a_series_that_stops_is_news() -> None:
+    metrics = _metrics(shift=0)
+    metrics.loc[metrics.index[60] :, ("db", "memory_mib")] = np.nan
+    found = {
+        item.component: item.direction for item in compare_series(metrics, metrics.index[60].to_pydatetime(), "m.csv", DETECT)
+    }
+    assert found == {"web": Direction.STEADY, "db": Direction.VANISHED}
+
+
 def test_errors_that_were_always_there_weigh_little() -> None:
     always = [_log("web", "connection pool exhausted", minute) for minute in range(60)]
     fresh = [_log("api", "connection pool exhausted", minute) for minute in range(40, 60)]
@@ -81,17 +104,17 @@ def test_errors_that_were_always_there_weigh_little() -> None:
 
 
 def test_a_fine_state_bears_no_sign() -> None:
-    fine = Statement("kubernetes", "web", "web-1  1/1  Running  OOMKilled-guard", "get.txt", fine=True)
+    fine = Statement("kubernetes", "web", "web-1  1/1  Running  OOMKilled-guard", "get.txt", state="fine")
     assert list(find_signs([fine], NO_SPAN, read_signs())) == []
 
 
-def _state(text: str, *, fine: bool = False, past: bool = False) -> Statement:
-    return Statement("kubernetes", "web", text, "get.txt", fine=fine, past=past)
+def _said(text: str, state: State = "untold") -> Statement:
+    return Statement("kubernetes", "web", text, "get.txt", state=state)
 
 
 def test_an_event_of_a_component_that_is_well_again_weighs_little() -> None:
-    event = _state("Warning FailedScheduling: 0/3 nodes are available", past=True)
-    now, bad = _state("web-1  1/1  Running", fine=True), _state("web-2  0/1  Pending")
+    event = _said("Warning FailedScheduling: 0/3 nodes are available")
+    now, bad = _said("web-1  1/1  Running", "fine"), _said("web-2  0/1  Pending", "bad")
     [over] = find_signs([event, now], NO_SPAN, read_signs())
     [lasting] = find_signs([event, now, bad], NO_SPAN, read_signs())
     [alone] = find_signs([event], NO_SPAN, read_signs())

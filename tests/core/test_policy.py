@@ -66,10 +66,6 @@ def test_looking_closer_only_reads() -> None:
     assert not RULES.propose("collect_more_evidence", component="orders", namespace="shop").needs_approval
 
 
-def test_nothing_is_executed_in_this_version() -> None:
-    assert RULES.limits.execute is False
-
-
 def test_an_action_that_is_not_on_the_list_is_refused() -> None:
     with pytest.raises(InputError, match="delete_everything"):
         RULES.propose("delete_everything", component="orders", namespace="shop")

@@ -75,7 +75,16 @@ def _diagnosed(text: str) -> tuple[Diagnosis, EvidencePack]:
         checks=(Check(command=text, would_show=text, state="to_do"),),
         causes=(Cause(component=text, fault_kind=FaultKind.CPU, confidence=0.9, evidence_ids=(item.id,)),),
         actions=(
-            Action(name="x", text=text, command=text, risk=Risk.LOW, reversible=True, needs_approval=True, verification=text),
+            Action(
+                name="x",
+                text=text,
+                command=text,
+                risk=Risk.LOW,
+                reversible=True,
+                needs_approval=True,
+                blast_radius="pod",
+                verification=text,
+            ),
         ),
         missing=(text,),
         degraded=text,

@@ -44,26 +44,26 @@ def test_describe_names_the_workload_the_state_and_the_count_of_events() -> None
     assert "container app State: Waiting, Reason: CrashLoopBackOff" in texts
     assert "container app Last State: Terminated, Reason: OOMKilled" in texts
     assert next(s.count for s in said if "Back-off" in s.text) == 21
-    assert not any(s.fine for s in said if "Ready False" in s.text)
+    assert {s.state for s in said if "Ready False" in s.text} == {"bad"}
 
 
 def test_tables_tell_fine_rows_from_others() -> None:
     table = "NAMESPACE  NAME                   READY  STATUS            RESTARTS\n"
     table += "shop       db-0                   1/1    Running           0\n"
     table += "shop       web-7d9f8b6c54-x2k4p   0/1    ImagePullBackOff  0\n"
-    assert [(s.component, s.fine) for s in parse_kubectl_text(table, "get.txt")] == [("db", True), ("web", False)]
+    assert [(s.component, s.state) for s in parse_kubectl_text(table, "get.txt")] == [("db", "fine"), ("web", "bad")]
 
 
 def test_a_pod_that_restarted_minutes_ago_is_not_fine() -> None:
     rows = "NAME    READY   STATUS    RESTARTS       AGE\n"
     rows += "web-0   1/1     Running   4 (7m12s ago)  3d\ndb-0    1/1     Running   1 (5d9h ago)   9d\n"
-    assert [(s.component, s.fine) for s in parse_kubectl_text(rows, "get.txt")] == [("web", False), ("db", True)]
+    assert [(s.component, s.state) for s in parse_kubectl_text(rows, "get.txt")] == [("web", "bad"), ("db", "fine")]
 
 
-def test_events_are_past_and_states_are_not() -> None:
-    said = {s.text: s.past for s in parse_kubectl_text(DESCRIBE, "describe.txt")}
-    assert said["container app State: Waiting, Reason: CrashLoopBackOff"] is False
-    assert said["Warning BackOff: Back-off restarting failed container app in pod web"] is True
+def test_events_tell_of_no_state() -> None:
+    said = {s.text: s.state for s in parse_kubectl_text(DESCRIBE, "describe.txt")}
+    assert said["container app State: Waiting, Reason: CrashLoopBackOff"] == "bad"
+    assert said["Warning BackOff: Back-off restarting failed container app in pod web"] == "untold"
 
 
 def test_a_node_keeps_its_name() -> None:
@@ -184,6 +184,41 @@ def test_an_evidence_file_keeps_apart_data_no_data_and_errors(tmp_path: Path) ->
     signals = read_case(file)
     assert list(signals.sources.values()) == [Outcome.DATA, Outcome.ERROR, Outcome.NO_DATA]
     assert signals.incident.question == "why?"
+
+
+def test_rows_without_a_state_are_not_fine() -> None:
+    rows = "NAME   ENDPOINTS        AGE\nweb    <none>           3d\napi    10.0.0.1:80      3d\n"
+    assert [(s.component, s.state) for s in parse_kubectl_text(rows, "x")] == [("web", "bad"), ("api", "fine")]
+    rows = "NAME      DATA   AGE\nsettings  3      3d\n"
+    assert [s.state for s in parse_kubectl_text(rows, "x")] == ["untold"]
+
+
+def test_a_secret_behind_the_escapes_of_json_is_masked(tmp_path: Path) -> None:
+    manifest = "apiVersion: v1\nkind: Secret\ndata:\n  blob: " + "aHVudGVyMmh1bnRlcg==" + "\n"
+    file = tmp_path / "case.json"
+    file.write_text(json.dumps({"question": "why?", "evidence": [{"tool": "get", "status": "success", "text": manifest}]}))
+    assert not [s for s in read_case(file).statements if "aHVudGVy" in s.text]
+    address = "https:\\/\\/app:" + "pw-of-mine" + "@db/x"
+    (tmp_path / "alert.json").write_text('{"title": "down", "description": "' + address + '"}')
+    assert "pw-of-mine" not in read_case(tmp_path / "alert.json").incident.model_dump_json()
+
+
+def test_half_a_character_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "logs.jsonl").write_text('{"message": "broken \\ud800 text"}\n')
+    assert [s.text for s in read_case(tmp_path).statements] == ["broken ? text"]
+
+
+def test_a_plain_alert_alone_is_an_incident(tmp_path: Path) -> None:
+    _case(tmp_path, alert__json='{"title": "web is down", "severity": "critical", "service": "web"}')
+    incident = read_case(tmp_path).incident
+    assert (incident.title, incident.severity, len(incident.alerts)) == ("web is down", Severity.CRITICAL, 1)
+
+
+def test_the_truth_is_not_opened_in_a_sub_folder_either(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "expected.yaml").write_text("story: no space left on device")
+    (tmp_path / "app.log").write_text("hello\n")
+    assert [s.text for s in read_case(tmp_path).statements] == ["hello"]
 
 
 def test_pasted_nothing_is_an_error() -> None:
