@@ -50,6 +50,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, planted_secrets: list[Plan
     records = [{"time": when, "component": "web", "level": "error", "message": f"request failed: {line}"} for line in lines]
     records.append({"time": "2026-03-01T02:01:00Z", "component": "web", "message": "FATAL: sorry, too many clients already"})
     (case / "logs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    recorded = [{"tool": "kubectl get", "status": "success", "text": f"kind: List\n{line}\n"} for line in lines]
+    loud = {"question": f"why does web fail? {lines[1]}", "alert": alert, "evidence": recorded}
+    (case.parent / "loud-owl.json").write_text(json.dumps(loud))
     (case / "app.log").write_text("\n".join(f"2026-03-01T02:00:00Z ERROR {line}" for line in lines))
     return copy
 
