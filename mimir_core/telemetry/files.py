@@ -23,7 +23,7 @@ from mimir_core.records import Incident, Outcome, content_hash
 from mimir_core.safety.redact import redact
 from mimir_core.telemetry.alerts import parse_incident
 from mimir_core.telemetry.json_text import parse_json_series, parse_json_text
-from mimir_core.telemetry.kubectl_text import is_kubectl_text, parse_kubectl_text
+from mimir_core.telemetry.kubectl_text import is_kubectl_text, parse_kubectl_text, split_commands
 from mimir_core.telemetry.log_text import parse_level, parse_log_text
 from mimir_core.telemetry.signals import Signals, Statement, join_metrics, parse_time, workload_of
 
@@ -35,6 +35,7 @@ _LOG_KEYS = {
     "component": ("component", "service", "app", "container", "logger"),
     "message": ("message", "msg", "log", "text"),
 }
+_LOGS_COMMAND = re.compile(r"\blogs\s+(?:(?:-n|-c|--namespace|--container)[ =]\S+\s+|-\S+\s+)*(?:[a-z]+/)?([a-z0-9][\w.-]*)")
 _COMPONENT_PARAMS = ("pod_name", "pod", "name", "resource_name", "service", "deployment", "workload_name")
 _TEXT_SUFFIXES = frozenset({".txt", ".log", ".json", ".yaml", ".yml", ".out"})
 
@@ -153,8 +154,15 @@ class _Reader:
         return self.redact(node) if isinstance(node, str) else node
 
     def add_text(self, text: str, component: str, origin: str, query: str = "") -> None:
-        """Sort a text by its content into statements and series."""
-        body = _without_frame(text)
+        """Sort a text by its content into statements and series, each command's output by itself."""
+        outputs = list(split_commands(_without_frame(text)))
+        if not outputs:
+            self.signals.sources[query or origin] = Outcome.NO_DATA
+        for command, printed in outputs:
+            logs_of = _LOGS_COMMAND.search(command)
+            self._add_output(printed, workload_of(logs_of[1]) if logs_of else component, origin, command or query)
+
+    def _add_output(self, body: str, component: str, origin: str, query: str) -> None:
         content = _parse_json(body)
         if isinstance(content, Mapping | list):
             self.signals.statements.extend(self._redacted(parse_json_text(content, component, origin, query)))

@@ -1,8 +1,8 @@
 """What ``kubectl describe``, ``get`` and ``get events`` print -> statements.
 
-Comes in: text, several outputs after one another if need be. Goes out: :class:`Statement` records that quote the text:
-container states, conditions, events and table rows. Surprise: parsing is by the shape of the text, not by the command
-that made it, because pasted text has no command.
+Comes in: the output of one command; `split_commands` cuts what was pasted together. Goes out: :class:`Statement` records
+that quote the text: container states, conditions, events and table rows. Surprise: parsing is by the shape of the text, not
+by the command that made it, because pasted text often has no command.
 """
 
 import re
@@ -14,6 +14,7 @@ from mimir_core.telemetry.signals import State, Statement, workload_of
 
 _PROMPT = re.compile(r"^\$ (?=kubectl|oc )", re.MULTILINE)
 _DESCRIBE = re.compile(r"^Name:\s+\S", re.MULTILINE)
+_DESCRIBE_TOO = re.compile(r"^(?:Namespace|Labels|Annotations|Roles|Status|CreationTimestamp):", re.MULTILINE)
 _TABLE_HEADER = re.compile(r"^(?:NAMESPACE\s+)?(?:NAME|LAST SEEN|LASTSEEN)\s{2,}[A-Z].*$", re.MULTILINE)
 _CONTAINER = re.compile(r"^  (\S+):\s*$")
 _FIELD = re.compile(r"^(\s*)([A-Z][A-Za-z -]*?):(?:\s+(.*))?$")
@@ -55,18 +56,33 @@ def is_kubectl_text(text: str) -> bool:
     >>> is_kubectl_text("NAME     READY   STATUS\nweb-1    1/1     Running"), is_kubectl_text("ERROR cannot connect")
     (True, False)
     """
-    return bool(_DESCRIBE.search(text) or _TABLE_HEADER.search(text))
+    return _is_described(text) or bool(_TABLE_HEADER.search(text))
+
+
+def split_commands(text: str) -> Iterator[tuple[str, str]]:
+    r"""Cut a text at its prompts; yield each command (empty before the first prompt) with what it printed.
+
+    >>> list(split_commands("$ kubectl logs web-0 -n shop\nboom\n$ kubectl get pods\nNAME  READY\n"))
+    [('kubectl logs web-0 -n shop', 'boom\n'), ('kubectl get pods', 'NAME  READY\n')]
+    """
+    before, *outputs = _PROMPT.split(text)
+    if before.strip():
+        yield "", before
+    for output in outputs:
+        command, _, printed = output.partition("\n")
+        yield command.strip(), printed
+
+
+def _is_described(text: str) -> bool:
+    return bool(_DESCRIBE.search(text) and _DESCRIBE_TOO.search(text))
 
 
 def parse_kubectl_text(text: str, origin: str, query: str = "") -> Iterator[Statement]:
-    """Yield what ``text`` says about pods, workloads and nodes."""
-    for output in _PROMPT.split(text):
-        first_line = output.split("\n", 1)[0].strip()
-        command = first_line if first_line.startswith(("kubectl ", "oc ")) else query
-        if _DESCRIBE.search(output):
-            yield from _parse_describe(output, origin, command)
-        else:
-            yield from _parse_tables(output, origin, command)
+    """Yield what one output says about pods, workloads and nodes."""
+    if _is_described(text):
+        yield from _parse_describe(text, origin, query)
+    else:
+        yield from _parse_tables(text, origin, query)
 
 
 def _parse_describe(text: str, origin: str, query: str) -> Iterator[Statement]:

@@ -186,6 +186,15 @@ def test_an_evidence_file_keeps_apart_data_no_data_and_errors(tmp_path: Path) ->
     assert signals.incident.question == "why?"
 
 
+def test_pasted_commands_are_read_each_by_its_kind() -> None:
+    paste = f"$ kubectl describe pod web-7d9f8b6c54-x2k4p -n shop\n{DESCRIBE}\n"
+    paste += "$ kubectl logs -n shop orders-db-0 --tail=2\nName: lookup\nFATAL: full\n"
+    said = read_pasted(paste).statements
+    assert {(s.component, s.source) for s in said} == {("web", "kubernetes"), ("orders-db", "log")}
+    assert [s.text for s in said if s.source == "log"] == ["Name: lookup", "FATAL: full"]
+    assert {s.query for s in said if s.source == "log"} == {"kubectl logs -n shop orders-db-0 --tail=2"}
+
+
 def test_rows_without_a_state_are_not_fine() -> None:
     rows = "NAME   ENDPOINTS        AGE\nweb    <none>           3d\napi    10.0.0.1:80      3d\n"
     assert [(s.component, s.state) for s in parse_kubectl_text(rows, "x")] == [("web", "bad"), ("api", "fine")]
