@@ -280,6 +280,8 @@ class EvidencePack(Record):
     evidence: tuple[Evidence, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     """Best first."""
+    namespaces: dict[str, str] = {}
+    """Component to Kubernetes namespace, where it was read."""
     sources: dict[str, Outcome] = {}
     """What was asked, and what came of it."""
     dropped: dict[str, int] = {}

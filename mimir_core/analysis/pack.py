@@ -77,6 +77,7 @@ class EvidenceEngine:
             onset=onset,
             evidence=tuple(kept),
             candidates=_citable(candidates, kept),
+            namespaces=_namespaces(signals.statements),
             sources=signals.sources,
             dropped=dict(dropped),
             masked=dict(signals.masked),
@@ -187,6 +188,15 @@ def _citable(candidates: tuple[Candidate, ...], kept: list[Evidence]) -> tuple[C
     ids = {item.id for item in kept}
     left = ((candidate, tuple(i for i in candidate.evidence_ids if i in ids)) for candidate in candidates)
     return tuple(candidate.model_copy(update={"evidence_ids": cited}) for candidate, cited in left if cited)
+
+
+def _namespaces(statements: list[Statement]) -> dict[str, str]:
+    """The namespace that was first read for each component."""
+    found: dict[str, str] = {}
+    for statement in statements:
+        if statement.namespace:
+            found.setdefault(statement.component, statement.namespace)
+    return found
 
 
 def _window(signals: Signals) -> Window | None:

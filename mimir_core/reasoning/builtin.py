@@ -36,6 +36,7 @@ _SECOND_CAUSE = 0.8
 """Another component's candidate must be this strong to be a cause beside the first."""
 _MAX_CONFIDENCE = 0.95
 _NEGLIGIBLE = 0.1
+_UNKNOWN_NAMESPACE = "NAMESPACE"
 
 
 def draft_diagnosis(pack: EvidencePack, table: SignTable, rules: SafetyRules, settings: DiagnoseSettings) -> Diagnosis:
@@ -142,13 +143,13 @@ class _Builtin:
             for name in sign.actions if sign else ("collect_more_evidence",):
                 if proposed < _MAX_ACTIONS:
                     proposed += 1
-                    action = self._rules.propose(name, component=cause.component, namespace=self._namespace())
+                    action = self._rules.propose(name, component=cause.component, namespace=self._namespace(cause.component))
                     text = f"{action.text} (runbook: {passage.subject})" if passage else action.text
                     cited = (deciding.id, passage.id) if passage else (deciding.id,)
                     yield action.model_copy(update={"text": text, "evidence_ids": cited})
         if not causes:
             component = self._pack.incident.service or next((c.component for c in self._pack.candidates), "")
-            yield self._rules.propose("collect_more_evidence", component=component, namespace=self._namespace())
+            yield self._rules.propose("collect_more_evidence", component=component, namespace=self._namespace(component))
 
     def is_healthy(self) -> bool:
         """Whether the affected component is known and proven well, and every candidate is negligible or mere talk.
@@ -237,12 +238,14 @@ class _Builtin:
         fitting = (passage for passage in self._passages if wanted in passage.subject.lower())
         return next(fitting, self._passages[0] if self._passages else None)
 
-    def _namespace(self) -> str:
+    def _namespace(self, component: str) -> str:
+        """Where the component lives, as read; else where the alert says; else a word that no cluster takes for a place."""
         labels = [alert.labels for alert in self._pack.incident.alerts]
-        return next((found for label in labels if (found := label.get("namespace"))), "default")
+        alerted = next((found for label in labels if (found := label.get("namespace"))), _UNKNOWN_NAMESPACE)
+        return self._pack.namespaces.get(component, alerted)
 
     def _fill(self, command: str, candidate: Candidate) -> str:
-        return fill_command(command, component=candidate.component, namespace=self._namespace())
+        return fill_command(command, component=candidate.component, namespace=self._namespace(candidate.component))
 
 
 def _lines(item: Evidence) -> float:

@@ -106,3 +106,14 @@ def test_pasted_kubectl_text_is_enough() -> None:
     diagnosis = diagnose(engine.build_pack(read_pasted(text)), SIGNS, RULES, PARAMS.diagnose).diagnosis
     assert diagnosis.verdict is Verdict.CAUSE_FOUND
     assert diagnosis.causes[0].component == "quote-engine"
+    assert all("-n freight" in action.command for action in diagnosis.actions if action.command)
+
+
+def test_a_namespace_that_was_not_read_is_not_made_up() -> None:
+    engine = EvidenceEngine(lambda: DrainMiner(PARAMS.logs), Shelf().search, SIGNS, PARAMS.detect, PARAMS.logs, PARAMS.diagnose)
+    pack = engine.build_pack(read_pasted("ERROR no space left on device"))
+    commands = [
+        check.command for check in diagnose(pack, SIGNS, RULES, PARAMS.diagnose).diagnosis.checks if check.state == "to_do"
+    ]
+    assert commands
+    assert all("-n NAMESPACE" in command for command in commands)
