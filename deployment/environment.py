@@ -25,7 +25,7 @@ SETTINGS: Mapping[str, str] = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "SCARF_NO_ANALYTICS": "true",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "LANCE_LOG": "error",  # it warns that the first table does not exist yet
+    "LANCEDB_LOG": "error",  # it warns that the first table does not exist yet
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_HOME": str(PREFECT_HOME),
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",

@@ -5,7 +5,6 @@ Surprise: there is one table, and each publication is one of its versions under 
 """
 
 import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -116,7 +115,6 @@ class LanceIndex:
             return self._opened
 
     def _database(self) -> "DBConnection":
-        os.environ.setdefault("LANCE_LOG", "error")  # it warns that the first table does not exist yet
         import lancedb  # noqa: PLC0415  # takes seconds, only when searching or publishing
 
         return lancedb.connect(self._folder)
