@@ -202,7 +202,6 @@ class _Reader:
                 query=query,
                 time=parse_time(_first(record, _LOG_KEYS["time"])),
                 level=level or parse_level(str(message)),
-                pod=str(record.get("pod") or ""),
             )
 
     def _redacted(self, statements: Iterable[Statement]) -> Iterator[Statement]:

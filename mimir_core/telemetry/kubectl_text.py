@@ -97,7 +97,6 @@ def _parse_describe(text: str, origin: str, query: str) -> Iterator[Statement]:
                 origin=origin,
                 query=query,
                 namespace=described.namespace,
-                pod=described.name,
                 state=line.state,
                 count=line.times,
             )
@@ -187,11 +186,10 @@ def _row(cells: dict[str, str], line: str, origin: str, query: str) -> Statement
             origin,
             query,
             namespace=namespace,
-            pod=name,
         )
     name = cells.get("NAME", "").split("/")[-1]
     text = re.sub(r"\s{2,}", "  ", line.strip())
-    return Statement("kubernetes", workload_of(name), text, origin, query, namespace=namespace, pod=name, state=_row_state(cells))
+    return Statement("kubernetes", workload_of(name), text, origin, query, namespace=namespace, state=_row_state(cells))
 
 
 def _row_state(cells: dict[str, str]) -> State:

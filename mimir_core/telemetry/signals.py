@@ -38,7 +38,6 @@ class Statement:
     time: datetime | None = None
     level: str = ""
     namespace: str = ""
-    pod: str = ""
     state: State = "untold"
     """How things are, where the source says so: a ready pod is fine. A line or an event tells what happened: untold."""
     count: int = 1
