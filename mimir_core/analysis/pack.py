@@ -115,16 +115,8 @@ def _fine_states(statements: list[Statement]) -> Iterator[Evidence]:
     for statement in statements:
         if statement.state == "fine" and statement.component in well:
             states.setdefault(statement.component, []).append(statement)
-    for component, said in states.items():
-        yield Evidence(
-            kind=EvidenceKind.KUBERNETES,
-            component=component,
-            subject=FINE,
-            origin=said[0].origin,
-            query=said[0].query,
-            value=Measurement(after=float(len(said)), unit="lines"),
-            excerpt=said[0].text[:300],
-        )
+    for said in states.values():
+        yield _sign_of_health(EvidenceKind.KUBERNETES, FINE, said)
 
 
 def _quiet_logs(statements: list[Statement], found: list[Evidence]) -> Iterator[Evidence]:
@@ -135,16 +127,20 @@ def _quiet_logs(statements: list[Statement], found: list[Evidence]) -> Iterator[
     for statement in statements:
         if statement.source == "log" and statement.component not in loud:
             lines.setdefault(statement.component, []).append(statement)
-    for component, said in lines.items():
-        yield Evidence(
-            kind=EvidenceKind.LOG,
-            component=component,
-            subject=QUIET,
-            origin=said[0].origin,
-            query=said[0].query,
-            value=Measurement(after=float(len(said)), unit="lines"),
-            excerpt=said[-1].text[:300],
-        )
+    for said in lines.values():
+        yield _sign_of_health(EvidenceKind.LOG, QUIET, said)
+
+
+def _sign_of_health(kind: EvidenceKind, subject: str, said: list[Statement]) -> Evidence:
+    return Evidence(
+        kind=kind,
+        component=said[0].component,
+        subject=subject,
+        origin=said[0].origin,
+        query=said[0].query,
+        value=Measurement(after=float(len(said)), unit="lines"),
+        excerpt=said[0].text[:300],
+    )
 
 
 def _words(incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence], table: SignTable) -> str:

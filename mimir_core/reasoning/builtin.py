@@ -52,7 +52,7 @@ def draft_diagnosis(pack: EvidencePack, table: SignTable, rules: SafetyRules, se
         verdict=verdict,
         headline="-",
         reason="-",
-        symptoms=reasoner.symptoms(),
+        symptoms=reasoner.proofs_of_health() if healthy else reasoner.symptoms(),
         hypotheses=tuple(reasoner.hypothesis(candidate) for candidate in hypotheses),
         checks=tuple(reasoner.checks(hypotheses)),
         causes=causes,
@@ -95,6 +95,12 @@ class _Builtin:
         templates.sort(key=lambda item: (not self._is_affected(item), -item.score, -_lines(item), item.subject))
         shown = [*alerts[:1], *moved[: _MAX_SYMPTOMS - 2], *templates][:_MAX_SYMPTOMS]
         return tuple(claim_about(item) for item in shown)
+
+    def proofs_of_health(self) -> tuple[Claim, ...]:
+        """What shows that the affected component is well: what users feel first, then its states and its log."""
+        proofs = [item for item in self._pack.evidence if self._is_affected(item) and self._proves_health(item)]
+        proofs.sort(key=lambda item: (item.kind is not EvidenceKind.METRIC, item.component, item.subject))
+        return tuple(claim_about(item) for item in proofs[:_MAX_SYMPTOMS])
 
     def hypothesis(self, candidate: Candidate) -> Hypothesis:
         """State a candidate with what speaks for and against it."""
@@ -219,6 +225,9 @@ class _Builtin:
     def _felt(self, item: Evidence) -> bool:
         family = self._family(item)
         return bool(family and family.felt)
+
+    def _proves_health(self, item: Evidence) -> bool:
+        return self._is_steady_and_felt(item) or item.subject in (FINE, QUIET)
 
     def _is_steady_and_felt(self, item: Evidence) -> bool:
         return self._felt(item) and item.direction is Direction.STEADY

@@ -4,9 +4,9 @@ Comes in: a verified draft and its pack. Goes out: the finished :class:`Diagnosi
 the built-in reasoner, the two lines that an engineer reads first are written here, from checked parts only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from mimir_core.records import CATEGORY_OF, Citation, Diagnosis, EvidenceKind, EvidencePack, Hypothesis, Verdict
+from mimir_core.records import CATEGORY_OF, Citation, Claim, Diagnosis, EvidencePack, Verdict
 
 _REASONS = 2
 
@@ -25,11 +25,7 @@ def conclude(draft: Diagnosis, pack: EvidencePack) -> Diagnosis:
 def _two_lines(draft: Diagnosis, pack: EvidencePack, numbers: dict[str, int]) -> tuple[str, str]:
     subject = pack.incident.service or pack.incident.title
     if draft.verdict is Verdict.HEALTHY:
-        seen = sum(item.component == subject and item.kind is not EvidenceKind.ALERT for item in pack.evidence)
-        return (
-            f"Nothing is wrong with {subject}: nothing that was read changed or failed.",
-            f"Because: every series, state and log of {subject} that was read ({seen}) is steady, fine or quiet.",
-        )
+        return f"Nothing is wrong with {subject} now.", f"Because: {_reasons(draft.symptoms, numbers)}."
     if draft.verdict is Verdict.UNDETERMINED:
         guess = f" Closest guess: {draft.hypotheses[0].statement}." if draft.hypotheses else ""
         missing = "; ".join(draft.missing[:3]) or "nothing that was read tells the hypotheses apart"
@@ -42,13 +38,11 @@ def _two_lines(draft: Diagnosis, pack: EvidencePack, numbers: dict[str, int]) ->
     beside = f"; also {', '.join(others)}" if others else ""
     kind = f"{cause.fault_kind.value}, {CATEGORY_OF[cause.fault_kind].value.replace('_', ' ')}"
     headline = f"{statement} ({kind}, confidence {cause.confidence:.0%}){beside}."
-    return headline, f"Because: {_reasons(first, numbers) or 'see the evidence'}."
+    return headline, f"Because: {_reasons(first.supporting if first else (), numbers) or 'see the evidence'}."
 
 
-def _reasons(hypothesis: Hypothesis | None, numbers: dict[str, int]) -> str:
-    if hypothesis is None:
-        return ""
-    return "; ".join(f"{claim.text} [{numbers[claim.evidence_ids[0]]}]" for claim in hypothesis.supporting[:_REASONS])
+def _reasons(claims: Sequence[Claim], numbers: dict[str, int]) -> str:
+    return "; ".join(f"{claim.text} [{numbers[claim.evidence_ids[0]]}]" for claim in claims[:_REASONS])
 
 
 def _cited(draft: Diagnosis) -> Iterator[str]:

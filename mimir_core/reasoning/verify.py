@@ -58,18 +58,20 @@ def reject(claim: Claim, pack: EvidencePack) -> str | None:
 def verify(diagnosis: Diagnosis, pack: EvidencePack) -> Verified:
     """Drop from ``diagnosis`` every claim, cause, check and action that its citations do not carry.
 
-    When a verdict of ``cause_found`` loses all its causes, it becomes ``undetermined``.
+    A verdict of ``cause_found`` that loses all its causes, and one of ``healthy`` that keeps no claim to show it, become
+    ``undetermined``.
     """
     rejected: Counter[str] = Counter()
     causes = tuple(cause for cause in diagnosis.causes if not _count(_reject_cause(cause, pack), rejected))
     verdict = diagnosis.verdict
-    if verdict is Verdict.CAUSE_FOUND and not causes:
+    symptoms = _kept(diagnosis.symptoms, pack, rejected)
+    if (verdict is Verdict.CAUSE_FOUND and not causes) or (verdict is Verdict.HEALTHY and not symptoms):
         verdict = Verdict.UNDETERMINED
     return Verified(
         diagnosis.model_copy(
             update={
                 "verdict": verdict,
-                "symptoms": _kept(diagnosis.symptoms, pack, rejected),
+                "symptoms": symptoms,
                 "hypotheses": tuple(_verify_hypothesis(h, pack, rejected) for h in diagnosis.hypotheses),
                 "checks": tuple(c for c in diagnosis.checks if not _count(_reject_citations(c, pack), rejected)),
                 "causes": causes,

@@ -56,7 +56,7 @@ def read_case(path: Path) -> Signals:
     if isinstance(content, Mapping) and isinstance(content.get("evidence"), list):
         return reader.finish_evidence(content, path.name)
     if isinstance(content, Mapping) and ({"alerts", "commonLabels"} & set(content) or {"title", "severity"} <= set(content)):
-        reader.signals.incident = parse_incident(reader.read_object(path), path.name)
+        reader.signals.incident = parse_incident(reader.redacted_leaves(content), path.name)
         return reader.finish()
     reader.add_text(text, UNKNOWN_COMPONENT, path.name)
     return reader.finish()
@@ -143,14 +143,14 @@ class _Reader:
             raise InputError(f"{path}: line {error.lineno}: is not JSON: {error.msg}") from error
         if not isinstance(content, Mapping):
             raise InputError(f"{path}: expected an object, got {type(content).__name__}")
-        return {key: self._redacted_leaves(value) for key, value in content.items()}
+        return {key: self.redacted_leaves(value) for key, value in content.items()}
 
-    def _redacted_leaves(self, node: Any) -> Any:
+    def redacted_leaves(self, node: Any) -> Any:
         """Redact every string once more, now without JSON's escapes."""
         if isinstance(node, Mapping):
-            return {key: self._redacted_leaves(value) for key, value in node.items()}
+            return {key: self.redacted_leaves(value) for key, value in node.items()}
         if isinstance(node, list):
-            return [self._redacted_leaves(value) for value in node]
+            return [self.redacted_leaves(value) for value in node]
         return self.redact(node) if isinstance(node, str) else node
 
     def add_text(self, text: str, component: str, origin: str, query: str = "") -> None:
@@ -217,7 +217,7 @@ class _Reader:
 
     def finish_evidence(self, content: Mapping[str, Any], origin: str) -> Signals:
         """Read an evidence file: a question, perhaps an alert, and the recorded outputs of tools."""
-        alert = self._redacted_leaves(content.get("alert"))
+        alert = self.redacted_leaves(content.get("alert"))
         question = self.redact(str(content.get("question") or ""))
         payload = alert if isinstance(alert, Mapping) else {}
         self.signals.incident = parse_incident(payload, f"{origin}: alert", question)

@@ -44,7 +44,10 @@ def _from(series: np.ndarray, minute: int, level: float) -> np.ndarray:
 
 
 def test_steady_latency_and_errors_are_healthy() -> None:
-    assert _diagnose({"latency_p95_ms": _flat(80), "error_rate_percent": _flat(0.2)}).verdict is Verdict.HEALTHY
+    diagnosis = _diagnose({"latency_p95_ms": _flat(80), "error_rate_percent": _flat(0.2)})
+    assert diagnosis.verdict is Verdict.HEALTHY
+    assert "stayed at" in diagnosis.reason
+    assert "[1]" in diagnosis.reason
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,11 @@ def test_a_runbook_supports_no_symptom_and_no_cause() -> None:
     assert verified.rejected.total() == 1
 
 
+def test_health_that_no_claim_shows_is_undetermined() -> None:
+    draft = Diagnosis(incident_id="i1", verdict=Verdict.HEALTHY, headline="-", reason="-")
+    assert verify(draft, _pack(1)).diagnosis.verdict is Verdict.UNDETERMINED
+
+
 @pytest.mark.parametrize("outcome", [Outcome.NO_DATA, Outcome.ERROR, Outcome.DENIED])
 def test_a_source_that_gave_no_data_supports_nothing(outcome: Outcome) -> None:
     item = Evidence(kind=EvidenceKind.LOG, component="atlas", subject="OOMKilled", origin="logs", outcome=outcome)
