@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mimir_core.config import read_params
+from mimir_core.knowledge.question import Question
 from tasks import paths, wiring
 from tasks.diagnose import diagnose_case, find_cases
 
@@ -54,7 +55,7 @@ def main() -> None:
     if searcher.version is None:
         table.add_row("search", "", "", "nothing published", "")
     for question in QUESTIONS if searcher.version else ():
-        table.add_row(f"search {question!r}", "", "", f"{median_ms(lambda q=question: searcher.search(q, 5)):.0f}", "")
+        table.add_row(f"search {question!r}", "", "", f"{median_ms(lambda q=question: searcher.search(Question(q), 5)):.0f}", "")
     Console(width=None if sys.stdout.isatty() else 110).print(table)
 
 

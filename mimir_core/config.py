@@ -43,14 +43,25 @@ class IndexSettings(Settings):
     batch_size: int = Field(ge=1)
 
 
+class RankWeights(Settings):
+    """How much each feature of ``mimir_core/knowledge/rerank.py`` counts."""
+
+    title: float = Field(ge=0)
+    heading: float = Field(ge=0)
+    body: float = Field(ge=0)
+    names: float = Field(ge=0)
+    cosine: float = Field(ge=0)
+    coverage: float = Field(ge=0)
+
+
 class RetrieveSettings(Settings):
     """A question in, passages out."""
 
     top_k: int = Field(ge=1)
     candidates: int = Field(ge=1)
-    """How many results each of vector and full-text search hands to the fusion."""
-    rrf_k: int = Field(ge=1)
-    """The constant of reciprocal rank fusion: score = sum of 1 / (rrf_k + rank)."""
+    """How many results each search hands to the ranking."""
+    weights: RankWeights
+    """Learned by benchmarks/reranking.py."""
 
 
 class DetectSettings(Settings):

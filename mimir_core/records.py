@@ -139,6 +139,8 @@ class Alert(Record):
     ends_at: AwareDatetime | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+    expression: str = ""
+    """The query that fired it, where the sender tells."""
     fingerprint: str = ""
 
 

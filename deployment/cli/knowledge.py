@@ -51,6 +51,7 @@ def search(
     """Search the runbooks: source, heading and score of each passage, best first."""
     from mimir_core.config import read_params  # noqa: PLC0415
     from mimir_core.errors import InputError  # noqa: PLC0415
+    from mimir_core.knowledge.question import Question  # noqa: PLC0415
     from mimir_core.safety import escape  # noqa: PLC0415
     from tasks import paths, wiring  # noqa: PLC0415
 
@@ -58,7 +59,7 @@ def search(
     searcher = wiring.searcher_from(params)
     if searcher.version is None:
         raise InputError("no index is published yet: run `dvc repro`, then `mimir knowledge publish`")
-    passages = searcher.search(query, top_k or params.retrieve.top_k)
+    passages = searcher.search(Question(query), top_k or params.retrieve.top_k)
     if as_json:
         sys.stdout.write(json.dumps([passage.model_dump(mode="json") for passage in passages], indent=2) + "\n")
         return

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from deployment.cli.bench import bench
 from deployment.cli.diagnose import diagnose
 from deployment.cli.doctor import doctor
 from deployment.cli.knowledge import knowledge, search
@@ -64,6 +65,7 @@ app.command()(diagnose)
 app.command()(nightly)
 app.command()(search)
 app.add_typer(knowledge, name="knowledge")
+app.add_typer(bench, name="bench")
 app.command()(up)
 app.command()(doctor)
 

@@ -17,6 +17,7 @@ from mimir_core.analysis.logs import TemplateMiner, find_templates
 from mimir_core.analysis.rank import rank_candidates
 from mimir_core.analysis.signs import SignTable, components_that_are_well, find_signs
 from mimir_core.config import DetectSettings, DiagnoseSettings, LogSettings
+from mimir_core.knowledge.question import Question, question_about
 from mimir_core.records import Candidate, Evidence, EvidenceKind, EvidencePack, Incident, Measurement, Passage, Window
 from mimir_core.telemetry.signals import Signals, Statement
 
@@ -31,7 +32,6 @@ DIAGNOSIS, MITIGATION = "diagnosis", "mitigation"
 
 _LOUD_LEVELS = frozenset({"warn", "warning", "error", "severe", "critical", "fatal", "panic"})
 _QUOTED_CHARACTERS = 160
-_ASKED_CHARACTERS = 600
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class EvidenceEngine:
     """Collects, ranks and looks up. Wired once, used for every case; holds no state of a case."""
 
     new_miner: Callable[[], TemplateMiner]
-    search: Callable[[str, int], list[Passage]]
-    """Answers a query with at most so many passages."""
+    search: Callable[[Question, int], list[Passage]]
+    """Answers a question with at most so many passages."""
     table: SignTable
     detect: DetectSettings
     logs: LogSettings
@@ -86,9 +86,9 @@ class EvidenceEngine:
     def _passages(self, incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence]) -> Iterator[Evidence]:
         """Look for what to check and what to do, in this order; half of the passages each."""
         half = self.diagnose.passages // 2
-        about = _words(incident, candidates, found, self.table)
+        about = question_about(incident, _words(candidates, found, self.table))
         for wanted in (DIAGNOSIS, MITIGATION) if half else ():
-            for passage in self.search(f"{about} {wanted}", half):
+            for passage in self.search(about._replace(words=f"{about.words} {wanted}"), half):
                 if passage.score >= self.diagnose.min_passage_score:
                     yield _passage_evidence(passage)
 
@@ -143,15 +143,14 @@ def _sign_of_health(kind: EvidenceKind, subject: str, said: list[Statement]) -> 
     )
 
 
-def _words(incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence], table: SignTable) -> str:
-    """The words to look for in runbooks: what the deciding sign means, else what the alert says."""
-    by_id = {item.id: item for item in found}
-    if candidates:
-        deciding = by_id[candidates[0].evidence_ids[0]]
-        if sign := table.sign_of(deciding):
-            return f"{sign.means} {deciding.subject} {deciding.excerpt.splitlines()[0][:_QUOTED_CHARACTERS]}"
-        return f"{deciding.subject} {deciding.direction.value} {incident.title}"
-    return f"{incident.title} {incident.description} {incident.question}"[:_ASKED_CHARACTERS]
+def _words(candidates: tuple[Candidate, ...], found: list[Evidence], table: SignTable) -> str:
+    """What the deciding evidence means; nothing where no candidate is known."""
+    if not candidates:
+        return ""
+    deciding = next(item for item in found if item.id == candidates[0].evidence_ids[0])
+    if sign := table.sign_of(deciding):
+        return f"{sign.means} {deciding.subject} {deciding.excerpt.splitlines()[0][:_QUOTED_CHARACTERS]}"
+    return f"{deciding.subject} {deciding.direction.value}"
 
 
 def _passage_evidence(passage: Passage) -> Evidence:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mimir_core.errors import InputError
-from mimir_core.knowledge.index import Vectors, searched_text
+from mimir_core.knowledge.index import SearchedText, Vectors
 from mimir_core.knowledge.retrieve import Hit, IndexVersion
 from mimir_core.records import Chunk
 
@@ -35,16 +35,16 @@ class LanceEdition:
         self.version = version
 
     def nearest(self, vector: np.ndarray, limit: int) -> list[Hit]:
-        """Return the chunks nearest to ``vector``, best first."""
+        """Return the chunks nearest to ``vector``, best first, with their cosine."""
         query: Any = self._table.search(vector, query_type="vector", vector_column_name="vector")
-        return _hits(query.distance_type("cosine").limit(limit).to_list())
+        return [_hit(row, 1 - row["_distance"]) for row in query.distance_type("cosine").limit(limit).to_list()]
 
-    def matching(self, words: str, limit: int) -> list[Hit]:
-        """Return the chunks that hold any of the words, best first (BM25)."""
+    def matching(self, words: str, field: str, limit: int) -> list[Hit]:
+        """Return the chunks that hold any of the words in ``field``, best first, with their BM25 score."""
         from lancedb.query import MatchQuery  # noqa: PLC0415
 
-        query = MatchQuery(words, "words")  # type: ignore[call-arg]  # it has defaults that mypy does not see
-        return _hits(self._table.search(query).limit(limit).to_list())
+        query = MatchQuery(words, field)  # type: ignore[call-arg]  # it has defaults that mypy does not see
+        return [_hit(row, row["_score"]) for row in self._table.search(query).limit(limit).to_list()]
 
 
 class LanceIndex:
@@ -65,15 +65,20 @@ class LanceIndex:
             table = self._table()
             is_new = table is None or tag not in _tags(table)
             if table is None or is_new:
+                fields = zip(*(SearchedText.of(chunk) for chunk in chunks), strict=True)
                 rows = pa.table(
                     {
                         "chunk": [chunk.model_dump_json() for chunk in chunks],
-                        "words": [searched_text(chunk) for chunk in chunks],
+                        **{
+                            field: list(texts)
+                            for field, texts in zip(SearchedText._fields, zip(*texts, strict=True), strict=True)
+                        },
                         "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), vectors.shape[1]),
                     }
                 ).replace_schema_metadata({"model": model})
                 table = self._database().create_table(_TABLE, rows, mode="overwrite")  # a new version; the old ones stay
-                table.create_index("words", config=FTS(stem=True, remove_stop_words=True, ascii_folding=True))
+                for field in SearchedText._fields:
+                    table.create_index(field, config=FTS(stem=True, remove_stop_words=True, ascii_folding=True))
                 table.tags.create(tag, table.version)
             self._make_current(table, tag)
         return is_new
@@ -153,5 +158,5 @@ def _describe(table: "Table", tag: str, number: int, current: int | None) -> Ind
     return IndexVersion(tag, published_at.astimezone(UTC), table.count_rows(), model, number == current)  # it gives local time
 
 
-def _hits(rows: list[dict[str, Any]]) -> list[Hit]:
-    return [Hit(Chunk.model_validate_json(row["chunk"]), np.asarray(row["vector"], dtype=np.float32)) for row in rows]
+def _hit(row: dict[str, Any], score: float) -> Hit:
+    return Hit(Chunk.model_validate_json(row["chunk"]), np.asarray(row["vector"], dtype=np.float32), score)

@@ -7,7 +7,8 @@ together: a passage on "Mitigation" alone does not say of what.
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from pathlib import PurePosixPath
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -57,10 +58,21 @@ def embedded_text(chunk: Chunk) -> str:
     return "\n".join(part for part in (chunk.title, chunk.heading, chunk.text) if part)
 
 
-def searched_text(chunk: Chunk) -> str:
-    """Return the text of a chunk that full-text search reads: tags count there, and joined words count as their parts too."""
-    text = "\n".join([embedded_text(chunk), *chunk.tags])
-    return f"{text}\n{' '.join(split_names(text))}"
+class SearchedText(NamedTuple):
+    """What full-text search reads of a chunk, field by field. Joined words count as their parts too."""
+
+    title: str
+    """The page: its title, its file name and its tags."""
+    heading: str
+    body: str
+    """All of it: a word counts here wherever it stands."""
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> Self:
+        """Return the fields of ``chunk``."""
+        title = "\n".join([chunk.title, PurePosixPath(chunk.path).stem, *chunk.tags])
+        fields = (title, chunk.heading, f"{title}\n{chunk.heading}\n{chunk.text}")
+        return cls(*(f"{text}\n{' '.join(split_names(text))}" for text in fields))
 
 
 def split_names(text: str) -> list[str]:
@@ -89,7 +101,7 @@ def embed_chunks(chunks: Sequence[Chunk], embedder: Embedder, cache: VectorCache
 
 def version_of(chunks: Sequence[Chunk], model: str) -> str:
     """Return the version of an index: a hash of its chunks and of the model that embedded them."""
-    return "k" + content_hash([model, [[chunk.model_dump(mode="json"), searched_text(chunk)] for chunk in chunks]])
+    return "k" + content_hash([model, [[chunk.model_dump(mode="json"), SearchedText.of(chunk)] for chunk in chunks]])
 
 
 def _key(model: str, text: str) -> str:

@@ -7,6 +7,7 @@ objects with a title. Unknown fields are accepted: senders add them.
 
 from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from mimir_core.errors import InputError
 from mimir_core.records import Alert, Incident, Severity, content_hash
@@ -95,8 +96,15 @@ def _parse_alert(entry: Mapping[str, Any], payload: Mapping[str, Any], origin: s
         ends_at=parse_time(entry.get("endsAt")) if status == "resolved" else None,
         labels=labels,
         annotations=annotations,
+        expression=_expression(entry),
         fingerprint=str(entry.get("fingerprint", "")),
     )
+
+
+def _expression(entry: Mapping[str, Any]) -> str:
+    """Prometheus sends the expression in ``generatorURL``, as parameter ``g0.expr`` of its graph page."""
+    said = _first_text(entry, "expr", "expression")
+    return said or parse_qs(urlsplit(_first_text(entry, "generatorURL")).query).get("g0.expr", [""])[0]
 
 
 def _component(payload: Mapping[str, Any], alert: Alert | None) -> str | None:

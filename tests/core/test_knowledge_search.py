@@ -9,13 +9,15 @@ import pytest
 from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.minilm import SentenceEmbedder
 from mimir_core.backends.sqlite_vectors import SqliteVectors
-from mimir_core.config import IndexSettings, RetrieveSettings
+from mimir_core.config import IndexSettings, read_params
 from mimir_core.errors import InputError
 from mimir_core.knowledge.index import Vectors, embed_chunks, embedded_text, version_of
+from mimir_core.knowledge.question import Question
 from mimir_core.knowledge.retrieve import Searcher
 from mimir_core.records import Chunk
+from tasks import paths
 
-SETTINGS = RetrieveSettings(top_k=3, candidates=20, rrf_k=60)
+SETTINGS = read_params(paths.PARAMS).retrieve.model_copy(update={"candidates": 20})
 WORDS = ("disk", "memory", "probe", "image", "dns", "certificate", "queue", "node")
 
 
@@ -102,9 +104,9 @@ def test_roll_back_makes_the_old_index_the_searched_one_in_every_process(tmp_pat
     index, elsewhere = LanceIndex(tmp_path), LanceIndex(tmp_path)
     old, searcher = publish(index, CHUNKS), Searcher(elsewhere, LetterEmbedder(), SETTINGS)
     new = publish(index, [chunk(7, "The queue is stuck.")])
-    assert [found.chunk.id for found in searcher.search("disk", 1)] == ["c7"]
+    assert [found.chunk.id for found in searcher.search(Question("disk"), 1)] == ["c7"]
     index.rollback(old)
-    assert [found.chunk.id for found in searcher.search("disk", 1)] == ["c0"]
+    assert [found.chunk.id for found in searcher.search(Question("disk"), 1)] == ["c0"]
     assert [(version.tag, version.chunks, version.is_current) for version in index.versions()] == [
         (old, 4, True),
         (new, 1, False),
@@ -129,7 +131,7 @@ def test_a_search_sees_one_index_whole_while_others_are_published(tmp_path: Path
 
     def search() -> None:
         while not stop.is_set():
-            seen.append([(found.index_version, found.chunk.text) for found in searcher.search("disk edition", 10)])
+            seen.append([(found.index_version, found.chunk.text) for found in searcher.search(Question("disk edition"), 10)])
 
     readers = [threading.Thread(target=search) for _ in range(2)]
     for reader in readers:
@@ -155,7 +157,7 @@ def test_the_time_of_publishing_is_told_in_utc(tmp_path: Path) -> None:
 
 def test_before_anything_is_published_nothing_is_found_and_there_is_no_version(tmp_path: Path) -> None:
     searcher = Searcher(LanceIndex(tmp_path), LetterEmbedder(), SETTINGS)
-    assert (searcher.version, searcher.search("disk", 3)) == (None, [])
+    assert (searcher.version, searcher.search(Question("disk"), 3)) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_before_anything_is_published_nothing_is_found_and_there_is_no_version(t
 def test_words_meanings_tags_and_parts_of_names_are_found(tmp_path: Path, query: str, best: str) -> None:
     index = LanceIndex(tmp_path)
     publish(index, CHUNKS)
-    found = Searcher(index, LetterEmbedder(), SETTINGS).search(query, 3)
+    found = Searcher(index, LetterEmbedder(), SETTINGS).search(Question(query), 3)
     assert found[0].chunk.id == best
     assert [passage.rank for passage in found] == [1, 2, 3]
 
@@ -173,7 +175,7 @@ def test_words_meanings_tags_and_parts_of_names_are_found(tmp_path: Path, query:
 def test_the_score_is_the_cosine_whichever_search_found_it(tmp_path: Path) -> None:
     index, embedder = LanceIndex(tmp_path), LetterEmbedder()
     publish(index, CHUNKS)
-    for passage in Searcher(index, embedder, SETTINGS).search("disk", 3):
+    for passage in Searcher(index, embedder, SETTINGS).search(Question("disk"), 3):
         query, text = embedder.embed(["disk", embedded_text(passage.chunk)])
         assert passage.score == pytest.approx(float(query @ text), abs=1e-4)
 
@@ -182,7 +184,7 @@ def test_an_index_of_another_model_is_refused(tmp_path: Path) -> None:
     index = LanceIndex(tmp_path)
     publish(index, CHUNKS)
     with pytest.raises(InputError, match=r"was made with letters, params\.yaml says others"):
-        Searcher(index, LetterEmbedder("others"), SETTINGS).search("disk", 1)
+        Searcher(index, LetterEmbedder("others"), SETTINGS).search(Question("disk"), 1)
 
 
 # --- the real model -------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def test_errors_have_the_exit_codes_of_the_design() -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"retrieve": {"top_k": 5, "candidates": 50, "rrf_k": 60, "topk": 1}}, "retrieve.topk"),
+        ({"retrieve": {"top_k": 5, "candidates": 50, "topk": 1}}, "retrieve.topk"),
         ({"index": {"model": "m"}}, "index.batch_size"),
         ({"logs": {"similarity": 2, "depth": 4, "max_templates": 100, "burst_ratio": 3}}, "logs.similarity"),
         ({"dignose": {}}, "dignose"),

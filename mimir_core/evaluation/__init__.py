@@ -1,0 +1,1 @@
+"""Answers against truth: what a figure means is said here, once."""
