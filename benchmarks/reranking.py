@@ -80,10 +80,8 @@ def main() -> None:
     _add_row(table, "all", rankings, [found.pair for found in candidates])
     console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table)
-    weights = learn(candidates)
-    console.print(
-        "weights: " + ", ".join(f"{name}: {weight:.2f}" for name, weight in zip(Features._fields, weights, strict=True))
-    )
+    learned = zip(Features._fields, learn(candidates), strict=True)
+    console.print("weights: " + ", ".join(f"{name}: {weight:.2f}" for name, weight in learned))
 
 
 def _add_row(table: Table, name: str, rankings: dict[str, list[str]], pairs: list[Pair]) -> None:

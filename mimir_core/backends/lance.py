@@ -65,14 +65,11 @@ class LanceIndex:
             table = self._table()
             is_new = table is None or tag not in _tags(table)
             if table is None or is_new:
-                fields = zip(*(SearchedText.of(chunk) for chunk in chunks), strict=True)
+                texts = [SearchedText.of(chunk)._asdict() for chunk in chunks]
                 rows = pa.table(
                     {
                         "chunk": [chunk.model_dump_json() for chunk in chunks],
-                        **{
-                            field: list(texts)
-                            for field, texts in zip(SearchedText._fields, zip(*texts, strict=True), strict=True)
-                        },
+                        **{field: [text[field] for text in texts] for field in SearchedText._fields},
                         "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), vectors.shape[1]),
                     }
                 ).replace_schema_metadata({"model": model})
