@@ -45,6 +45,8 @@ class Corpus(NamedTuple):
 
     published: LanceIndex
     documents: int
+    parsed: int
+    """Documents that were not remembered."""
     chunks: int
     embedded: int
     """Texts that the cache did not know."""
@@ -90,7 +92,7 @@ def bench_retrieval(folder: Path, params: Params, progress: Callable[[str], None
         "scored": len(relevant),
         "corpus": {
             **{name: value for name, value in corpus._asdict().items() if name != "published"},
-            "documents_per_second": _rate(corpus.documents, corpus.ingest_seconds),
+            "documents_per_second": _rate(corpus.parsed, corpus.ingest_seconds) if corpus.parsed else None,
             "chunks_per_second": _rate(corpus.embedded, corpus.index_seconds) if corpus.embedded else None,
         },
     }
@@ -119,8 +121,9 @@ def publish_corpus(folder: Path, params: Params, progress: Callable[[str], None]
     """Ingest, embed and publish ``folder/corpus`` into an index of its own."""
     settings = params.ingest.model_copy(update={"folders": (_CORPUS,)})
     progress("ingest: reading the corpus")
+    parser = wiring.parser_from(settings)
     started = time.perf_counter()
-    ingested = ingest_folders(folder, wiring.reader(), wiring.pdf_reader(), settings)
+    ingested = ingest_folders(folder, parser, settings)
     chunks = chunk_documents(ingested.kept, settings).kept
     read = time.perf_counter()
     progress(f"index: {len(chunks)} chunks; those that the cache does not know are embedded")
@@ -132,6 +135,7 @@ def publish_corpus(folder: Path, params: Params, progress: Callable[[str], None]
     return Corpus(
         published=index,
         documents=len(ingested.kept),
+        parsed=parser.parsed,
         chunks=len(chunks),
         embedded=indexed.embedded,
         dropped={reason: len(names) for reason, names in sorted(ingested.dropped.items())},

@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 def ingest(params: Params) -> None:
     """Write data/chunks.jsonl and reports/ingest.json; nothing is written when a check fails."""
     settings, checker = params.ingest, wiring.checker()
-    ingested = ingest_folders(paths.ROOT, wiring.reader(), wiring.pdf_reader(), settings)
+    parser = wiring.parser_from(settings)
+    ingested = ingest_folders(paths.ROOT, parser, settings)
     check_rows("documents", document_rows(ingested.kept), document_rules(settings), checker)
     chunked = chunk_documents(ingested.kept, settings)
     document_ids = [document.id for document, _ in ingested.kept]
@@ -33,4 +34,7 @@ def ingest(params: Params) -> None:
             "masked": dict(sorted(ingested.masked.items())),
         },
     )
-    logger.info("ingest: %s documents, %s chunks, dropped %s", len(ingested.kept), len(chunked.kept), counts or "nothing")
+    logger.info(
+        "ingest: %s documents, %s of them parsed, the rest unchanged; %s chunks; dropped %s",
+        *(len(ingested.kept), parser.parsed, len(chunked.kept), counts or "nothing"),
+    )

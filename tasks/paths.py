@@ -5,6 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 PARAMS = ROOT / "params.yaml"
+LOCK = ROOT / "requirements" / "core.txt"
 INCIDENTS = ROOT / "data" / "incidents"
 CHUNKS = ROOT / "data" / "chunks.jsonl"
 VECTORS = ROOT / "data" / "vectors.npy"
@@ -12,6 +13,7 @@ REPORTS = ROOT / "reports"
 
 VAR = ROOT / "var"
 KNOWLEDGE = VAR / "knowledge"
+PARSED = VAR / "parsed.sqlite"
 EMBEDDINGS = VAR / "embeddings.sqlite"
 STATUS = VAR / "status"
 DIAGNOSES = VAR / "diagnoses"

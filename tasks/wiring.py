@@ -1,20 +1,30 @@
 """The one place where real clients are built. Each is built once in a process, on first use."""
 
+import inspect
 from functools import cache
 from threading import RLock
 
 from mimir_core.analysis.pack import EvidenceEngine
 from mimir_core.analysis.signs import read_signs
+from mimir_core.backends import markup, pypdf_pages, unstructured_reader
 from mimir_core.backends.drain import DrainMiner
 from mimir_core.backends.expectations import ExpectationsChecker
 from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.markup import escape_placeholders, level_fences, read_rows, strip_navigation
 from mimir_core.backends.minilm import SentenceEmbedder
 from mimir_core.backends.pypdf_pages import PyPdfReader
+from mimir_core.backends.sqlite_cache import SqliteCache
 from mimir_core.backends.unstructured_reader import UnstructuredReader
-from mimir_core.config import IndexSettings, Params
+from mimir_core.config import IndexSettings, IngestSettings, Params
+from mimir_core.knowledge import blocks, clean, parse
+from mimir_core.knowledge.parse import DocumentParser
 from mimir_core.knowledge.retrieve import Searcher
+from mimir_core.records import content_hash
+from mimir_core.safety import redact, secret_rules
 from tasks import paths
+
+_PARSING = (parse, blocks, clean, redact, secret_rules, markup, pypdf_pages, unstructured_reader)
+"""The modules that decide what a document is parsed into."""
 
 _BUILDING = RLock()
 """`cache` alone would let two threads build the same thing twice."""
@@ -26,9 +36,11 @@ def reader() -> UnstructuredReader:
     return UnstructuredReader(prepare, read_rows)
 
 
-def pdf_reader() -> PyPdfReader:
-    """Return what finds the text in a PDF."""
-    return PyPdfReader()
+def parser_from(settings: IngestSettings) -> DocumentParser:
+    """Return what parses documents; it remembers them until the code or a library that parses changes."""
+    code = [inspect.getsource(module) for module in _PARSING]
+    version = content_hash([*code, paths.LOCK.read_text(encoding="utf-8")], 64)
+    return DocumentParser(reader(), PyPdfReader(), settings.max_pages, SqliteCache(paths.PARSED), version)
 
 
 def checker() -> ExpectationsChecker:

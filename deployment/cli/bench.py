@@ -35,8 +35,8 @@ def retrieval(
     sys.stdout.write(
         f"{report['scored']} of {report['questions']} questions scored\n"
         f"{corpus['documents']} documents, {corpus['chunks']} chunks, dropped {corpus['dropped'] or 'nothing'}\n"
-        f"ingest {corpus['documents_per_second']} documents/s; index {corpus['embedded']} texts embedded, "
-        f"{corpus['chunks_per_second'] or '-'} chunks/s\n"
+        f"ingest: {corpus['parsed']} parsed, {corpus['documents_per_second'] or '-'} documents/s\n"
+        f"index: {corpus['embedded']} embedded, {corpus['chunks_per_second'] or '-'} chunks/s\n"
     )
     _write(json_file, report)
 

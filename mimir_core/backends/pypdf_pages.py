@@ -4,7 +4,7 @@ import io
 import logging
 
 from mimir_core.errors import InputError
-from mimir_core.knowledge.ingest import Pages
+from mimir_core.knowledge.parse import Pages
 
 _FULL_LINE = 0.6
 """A line shorter than this share of the page's widest ends its paragraph."""

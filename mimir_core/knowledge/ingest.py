@@ -1,8 +1,7 @@
 """Folders of documents -> documents in clean, redacted blocks.
 
 Comes in: md, html, txt and pdf files. Goes out: :class:`Ingested`, in which every file that was found is either kept or
-dropped under a reason. Surprises: a symbolic link is followed only to a file inside the same folder, and nothing in a
-document is ever fetched.
+dropped under a reason. Surprise: a symbolic link is followed only to a file inside the same folder.
 """
 
 import os
@@ -12,14 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from mimir_core.config import IngestSettings
 from mimir_core.errors import EmptyStageError, InputError
 from mimir_core.knowledge.blocks import Block, BlockKind
-from mimir_core.knowledge.clean import clean_text, drop_running_lines, split_front_matter
+from mimir_core.knowledge.parse import DocumentParser
 from mimir_core.records import Document, content_hash
-from mimir_core.safety.redact import redact
 
 MEDIA_TYPES = {
     ".md": "text/markdown",
@@ -29,30 +27,6 @@ MEDIA_TYPES = {
     ".txt": "text/plain",
     ".pdf": "application/pdf",
 }
-
-
-class Reader(Protocol):
-    """Finds the blocks in a text."""
-
-    def read_blocks(self, text: str, media_type: str) -> list[Block]:
-        """Return the blocks of ``text`` in reading order. Fetches nothing. Raises InputError when it cannot be parsed."""
-        ...
-
-
-class Pages(NamedTuple):
-    """The text of a PDF."""
-
-    texts: list[str]
-    skipped: int
-    """Pages beyond the limit, which were not read."""
-
-
-class PdfReader(Protocol):
-    """Finds the text in a PDF."""
-
-    def read_pages(self, content: bytes, max_pages: int) -> Pages:
-        """Return the text of the first ``max_pages`` pages. Raises InputError when the file is broken or locked."""
-        ...
 
 
 class Manuscript(NamedTuple):
@@ -84,7 +58,7 @@ class _DroppedError(Exception):
     """This file is no knowledge; says why."""
 
 
-def ingest_folders(root: Path, reader: Reader, pdf: PdfReader, settings: IngestSettings) -> Ingested:
+def ingest_folders(root: Path, parser: DocumentParser, settings: IngestSettings) -> Ingested:
     """Read every document in the folders of ``settings``, which lie in ``root``.
 
     Raises:
@@ -95,7 +69,7 @@ def ingest_folders(root: Path, reader: Reader, pdf: PdfReader, settings: IngestS
     twins: set[str] = set()
     for file in find_files(root, settings.folders):
         try:
-            manuscript = _ingest_file(file, reader, pdf, settings, result)
+            manuscript = _ingest_file(file, parser, settings, result)
         except _DroppedError as reason:
             result.dropped[str(reason)].append(file.name)
             continue
@@ -144,35 +118,15 @@ def find_files(root: Path, folders: tuple[str, ...]) -> Iterator[File]:
                 yield File(path, base, os.fsencode(shown).decode("utf-8", "replace"))
 
 
-def decode(content: bytes) -> str | None:
-    r"""Return the text, or None when this is no text: UTF-8, or UTF-16 with its mark.
-
-    >>> decode("Größe".encode()), decode("Größe".encode("utf-16")), decode("Größe".encode("latin-1")), decode(b"\0\1")
-    ('Größe', 'Größe', None, None)
-    """
-    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else text
-
-
-def _ingest_file(file: File, reader: Reader, pdf: PdfReader, settings: IngestSettings, result: Ingested) -> Manuscript:
-    """Read, redact and clean one file; what goes on the way is counted in ``result``. Raises _DroppedError."""
+def _ingest_file(file: File, parser: DocumentParser, settings: IngestSettings, result: Ingested) -> Manuscript:
+    """Read one file; what was cleaned and masked on the way is counted in ``result``. Raises _DroppedError."""
     content, media_type = _read_bytes(file, settings)
-    try:
-        text = _pdf_text(content, pdf, settings, result) if media_type == "application/pdf" else decode(content)
-        if text is None:
-            raise _DroppedError("not_text")
-        text = _redact(text, result)
-        text, removed = clean_text(text)
-        result.cleaned["control_characters"] += removed
-        front = split_front_matter(text)
-        result.cleaned["front_matter"] += front.body != text
-        blocks = list(_clean_blocks(reader.read_blocks(front.body, media_type), result))
-    except InputError as error:
-        raise _DroppedError("unreadable") from error
+    parsed = parser.parse(content, media_type)
+    if parsed.unreadable:
+        raise _DroppedError(parsed.unreadable)
+    result.cleaned.update(parsed.cleaned)
+    result.masked.update(parsed.masked)
+    blocks = list(parsed.blocks)
     if not any(block.kind is not BlockKind.HEADING for block in blocks):
         raise _DroppedError("no_text")
     words = " ".join(block.text for block in blocks).split()
@@ -181,10 +135,10 @@ def _ingest_file(file: File, reader: Reader, pdf: PdfReader, settings: IngestSet
     document = Document(
         id="d" + content_hash(file.name),
         path=file.name,
-        title=front.title or _first_heading(blocks) or re.sub(r"[-_]+", " ", file.path.stem).strip(),
+        title=parsed.title or _first_heading(blocks) or re.sub(r"[-_]+", " ", file.path.stem).strip(),
         media_type=media_type,
         text_hash=content_hash([word.casefold() for word in words], 64),
-        tags=front.tags,
+        tags=parsed.tags,
     )
     return Manuscript(document, blocks)
 
@@ -206,30 +160,6 @@ def _read_bytes(file: File, settings: IngestSettings) -> tuple[bytes, str]:
         return file.path.read_bytes(), media_type
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         raise _DroppedError("unreadable") from error
-
-
-def _pdf_text(content: bytes, pdf: PdfReader, settings: IngestSettings, result: Ingested) -> str:
-    pages = pdf.read_pages(content, settings.max_pages)
-    result.cleaned["pages_over_limit"] += pages.skipped
-    texts, dropped = drop_running_lines(pages.texts)
-    result.cleaned["running_lines"] += dropped
-    return "\n\n".join(texts)
-
-
-def _clean_blocks(blocks: list[Block], result: Ingested) -> Iterator[Block]:
-    """Drop what only leads elsewhere, and mask the secrets that markup had torn apart."""
-    for block in blocks:
-        text = clean_text(_redact(block.text, result))[0].strip("\n")
-        if block.kind is BlockKind.LINKS:
-            result.cleaned["navigation"] += 1
-        elif text.strip():
-            yield block._replace(text=text)
-
-
-def _redact(text: str, result: Ingested) -> str:
-    redaction = redact(text)
-    result.masked += redaction.masked
-    return redaction.text
 
 
 def _first_heading(blocks: list[Block]) -> str:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from mimir_core.backends.pypdf_pages import PyPdfReader
 from mimir_core.config import IngestSettings
 from mimir_core.errors import EmptyStageError, InputError
 from mimir_core.knowledge.blocks import Block, BlockKind
-from mimir_core.knowledge.ingest import Ingested, Pages, find_files, ingest_folders
+from mimir_core.knowledge.ingest import Ingested, find_files, ingest_folders
+from mimir_core.knowledge.parse import DocumentParser, Pages
 from tasks import wiring
 
 SETTINGS = IngestSettings(folders=("docs",), max_file_mib=0.01, max_pages=4, min_words=5, chunk_words=60, overlap_words=8)
@@ -42,12 +44,26 @@ def docs(tmp_path: Path) -> Path:
     return folder
 
 
-def ingest(docs: Path, reader: ScriptedReader | None = None, pdf: ScriptedPdf | None = None) -> Ingested:
-    return ingest_folders(docs.parent, reader or ScriptedReader(), pdf or ScriptedPdf(), SETTINGS)
+class Memory(dict[str, bytes]):
+    def read(self, key: str) -> bytes | None:
+        return self.get(key)
+
+    def write(self, key: str, content: bytes) -> None:
+        self[key] = content
+
+
+def ingest(
+    docs: Path, reader: ScriptedReader | None = None, pdf: ScriptedPdf | None = None, cache: Memory | None = None
+) -> Ingested:
+    parser = DocumentParser(
+        reader or ScriptedReader(), pdf or ScriptedPdf(), SETTINGS.max_pages, Memory() if cache is None else cache, "1"
+    )
+    return ingest_folders(docs.parent, parser, SETTINGS)
 
 
 def really_ingest(docs: Path) -> Ingested:
-    return ingest_folders(docs.parent, wiring.reader(), wiring.pdf_reader(), SETTINGS)
+    parser = DocumentParser(wiring.reader(), PyPdfReader(), SETTINGS.max_pages, Memory(), "1")
+    return ingest_folders(docs.parent, parser, SETTINGS)
 
 
 def make_pdf(*pages: list[str]) -> bytes:
@@ -227,3 +243,33 @@ def test_a_broken_pdf_is_dropped_and_stops_nothing(docs: Path) -> None:
     result = really_ingest(docs)
     assert len(result.kept) == 1
     assert sorted(name for names in result.dropped.values() for name in names) == ["docs/b.pdf", "docs/c.pdf"]
+
+
+# --- what was parsed before -----------------------------------------------------------------------------------------
+
+
+def test_an_unchanged_document_is_not_parsed_again_and_counts_the_same(docs: Path) -> None:
+    (docs / "a.md").write_text(PAGE + "password=hunter2hunter2\n")
+    (docs / "b.md").write_text("The queue is stuck because nobody reads it any more.\n")
+    cache, first, second = Memory(), ScriptedReader(), ScriptedReader()
+    before = ingest(docs, first, cache=cache)
+    (docs / "b.md").write_text("The queue is stuck because nobody reads it now.\n")
+    after = ingest(docs, second, cache=cache)
+    assert (len(first.seen), len(second.seen)) == (2, 1)
+    assert after.kept[0] == before.kept[0]
+    assert (after.masked, after.cleaned) == (before.masked, before.cleaned)
+
+
+def test_nothing_is_remembered_in_the_clear(docs: Path) -> None:
+    (docs / "a.md").write_text(PAGE + "password=hunter2hunter2\n")
+    cache = Memory()
+    assert ingest(docs, cache=cache).masked
+    assert all(b"hunter2" not in content for content in cache.values())
+
+
+def test_another_version_of_the_parser_parses_again(docs: Path) -> None:
+    (docs / "a.md").write_text(PAGE)
+    cache, reader = Memory(), ScriptedReader()
+    for version in ("1", "1", "2"):
+        ingest_folders(docs.parent, DocumentParser(reader, ScriptedPdf(), 1, cache, version), SETTINGS)
+    assert len(reader.seen) == 2
