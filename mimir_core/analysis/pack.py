@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from mimir_core.analysis.database import describe_load
 from mimir_core.analysis.detect import compare_series, find_onset
+from mimir_core.analysis.kubernetes import examine_objects
+from mimir_core.analysis.last_words import find_last_words
 from mimir_core.analysis.lines import LogSpan
 from mimir_core.analysis.logs import TemplateMiner, find_templates
 from mimir_core.analysis.rank import rank_candidates
 from mimir_core.analysis.signs import SignTable, components_that_are_well, find_signs
+from mimir_core.analysis.spelling import find_misspellings
 from mimir_core.config import DetectSettings, DiagnoseSettings, LogSettings
 from mimir_core.knowledge.question import Question, question_about
 from mimir_core.records import Candidate, Evidence, EvidenceKind, EvidencePack, Incident, Measurement, Passage, Window
@@ -52,15 +56,18 @@ class EvidenceEngine:
         onset = find_onset(signals.metrics, incident.opened_at, self.detect)
         quiet = onset is None and not signals.metrics.empty
         span = LogSpan.of(signals.statements, incident.opened_at if quiet else onset)
+        statements = [*signals.statements, *examine_objects(signals.manifests), *describe_load(signals.query_loads)]
+        statements.extend(find_misspellings(statements))
         found = [
             *_alerts(incident),
             *compare_series(signals.metrics, onset, signals.metrics_origin, self.detect),
-            *find_signs(signals.statements, span, self.table),
-            *find_templates(signals.statements, span, self.new_miner(), self.logs),
-            *_fine_states(signals.statements),
+            *find_signs(statements, span, self.table),
+            *find_templates(statements, span, self.new_miner(), self.logs),
+            *_fine_states(statements),
         ]
-        found.extend(_quiet_logs(signals.statements, found))
-        candidates = rank_candidates(found, self.table)
+        found.extend(find_last_words(found, statements))
+        found.extend(_quiet_logs(statements, found))
+        candidates = rank_candidates(found, self.table, incident.service)
         found.extend(self._passages(incident, candidates, found))
         unique = {item.id: item for item in found}
         kept = _trim(list(unique.values()), incident, candidates, self.diagnose.max_evidence)
@@ -122,7 +129,7 @@ def _fine_states(statements: list[Statement]) -> Iterator[Evidence]:
 def _quiet_logs(statements: list[Statement], found: list[Evidence]) -> Iterator[Evidence]:
     """One piece of evidence for each component whose log gave no evidence of anything."""
     loud = {item.component for item in found if item.kind is EvidenceKind.LOG}
-    loud |= {statement.component for statement in statements if statement.level in _LOUD_LEVELS}
+    loud |= {statement.component for statement in statements if statement.source == "log" and statement.level in _LOUD_LEVELS}
     lines: dict[str, list[Statement]] = {}
     for statement in statements:
         if statement.source == "log" and statement.component not in loud:
@@ -139,7 +146,7 @@ def _sign_of_health(kind: EvidenceKind, subject: str, said: list[Statement]) -> 
         origin=said[0].origin,
         query=said[0].query,
         value=Measurement(after=float(len(said)), unit="lines"),
-        excerpt=said[0].text[:300],
+        excerpt=said[-1].text[:300],
     )
 
 

@@ -3,67 +3,128 @@
 Comes in: the evidence of one incident. Goes out: candidates, best first.
 Method: every piece of evidence speaks for one (component, fault kind) with a weight; weights for the same pair are fused
 by noisy-or, 1 - product(1 - weight) (Pearl, "Probabilistic Reasoning in Intelligent Systems", 1988), because each is a
-separate reason. Surprise: a complaint that names another known component speaks against that one, not against the speaker.
+separate reason. Surprises: a complaint that names another known component speaks against that one, not against the speaker;
+what a sign explains (sign_table: ``explains``) speaks for that sign's fault, and less for one of its own; a fault far from
+what the incident is about, with nothing that connects the two, counts half.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import NamedTuple
 
+from mimir_core.analysis.last_words import LAST_WORDS
 from mimir_core.analysis.signs import SignTable, blamed_component
 from mimir_core.records import Candidate, Direction, Evidence, EvidenceKind, FaultKind, Outcome
+from mimir_core.telemetry.signals import are_related
 
 _WORD = re.compile(r"[A-Za-z0-9][\w.-]*")
 _COMPLAINTS = frozenset({FaultKind.DATABASE, FaultKind.DEPENDENCY, FaultKind.LATENCY, FaultKind.NETWORK, FaultKind.QUEUE})
 """Faults that are felt by the caller: its complaint may name the culprit."""
+_LAST_WORDS_WEIGHT = 0.2
+_EXPLAINED = 0.5
+"""An effect counts half for the fault that explains it, and half for a fault of its own."""
+_UNCONNECTED = 0.5
 
 
 class _Vote(NamedTuple):
     component: str
     fault_kind: FaultKind
     weight: float
+    item: Evidence
 
 
-def rank_candidates(evidence: Iterable[Evidence], table: SignTable) -> tuple[Candidate, ...]:
-    """Return the possible causes, best first; ties in the order of names, so that the same evidence ranks the same."""
+def rank_candidates(evidence: Iterable[Evidence], table: SignTable, affected: str | None = None) -> tuple[Candidate, ...]:
+    """Return the possible causes, best first; ties in the order of names, so that the same evidence ranks the same.
+
+    Args:
+        evidence: What was found.
+        table: What it means.
+        affected: The component that the incident is about, where that is known.
+    """
     items = [item for item in evidence if item.outcome is Outcome.DATA]
     components = {item.component for item in items if item.component}
-    votes: dict[tuple[str, FaultKind], list[tuple[float, str]]] = defaultdict(list)
-    for item in items:
-        if vote := _vote(item, components, table):
-            votes[vote.component, vote.fault_kind].append((vote.weight, item.id))
+    votes = _explain([vote for item in items if (vote := _vote(item, components, table))], table)
+    by_pair: dict[tuple[str, FaultKind], list[_Vote]] = defaultdict(list)
+    for vote in votes:
+        by_pair[vote.component, vote.fault_kind].append(vote)
+    near = _near(items, affected)
     candidates = []
-    for (component, fault_kind), reasons in votes.items():
-        reasons.sort(key=lambda reason: (-reason[0], reason[1]))
-        score = 1 - prod(1 - weight for weight, _ in reasons)
+    for (component, fault_kind), reasons in by_pair.items():
+        reasons.sort(key=lambda vote: (-vote.weight, vote.item.id))
+        score = 1 - prod(1 - vote.weight for vote in reasons)
         candidates.append(
             Candidate(
                 component=component,
                 fault_kind=fault_kind,
-                score=round(score, 4),
-                evidence_ids=tuple(evidence_id for _, evidence_id in reasons),
+                score=round(score if near is None or component in near else score * _UNCONNECTED, 4),
+                evidence_ids=tuple(dict.fromkeys(vote.item.id for vote in reasons)),
             )
         )
     return tuple(sorted(candidates, key=lambda candidate: (-candidate.score, candidate.component, candidate.fault_kind)))
 
 
 def _vote(item: Evidence, components: set[str], table: SignTable) -> _Vote | None:
+    if item.subject == LAST_WORDS:
+        return _Vote(item.component, FaultKind.CRASH, _LAST_WORDS_WEIGHT, item)
     if sign := table.sign_of(item):
-        blamed = blamed_component(item, sign)
+        blamed = next((name for name in sign.blames if name in components), None) or blamed_component(item, sign)
         if blamed == item.component and sign.fault in _COMPLAINTS:
             blamed = _other_component_in(item, components) or blamed
-        return _Vote(blamed, sign.fault, sign.weight * item.score)
+        return _Vote(blamed, sign.fault, sign.weight * item.score, item)
     if item.kind is EvidenceKind.METRIC and item.score > 0 and (family := table.family_of(item.subject)):
         if item.direction is family.bad:
-            return _Vote(item.component, family.fault, family.weight * (0.5 + 0.5 * item.score))
+            return _Vote(item.component, family.fault, family.weight * (0.5 + 0.5 * item.score), item)
         if family.bad is Direction.UP and item.direction is Direction.DOWN and family.fault is FaultKind.TRAFFIC:
-            return _Vote(item.component, FaultKind.TRAFFIC, family.weight * 0.25)
+            return _Vote(item.component, FaultKind.TRAFFIC, family.weight * 0.25, item)
     return None
+
+
+def _explain(votes: Sequence[_Vote], table: SignTable) -> list[_Vote]:
+    """Add a vote for each effect to the fault that explains it; a vote for an explained effect counts less by itself.
+
+    Where two faults explain each other's effects, both stand: the votes that decide are those that nothing explains.
+    """
+    names = {vote.item.id: table.name_of(vote.item) for vote in votes}
+    explained: set[str] = set()
+    added: list[_Vote] = []
+    for cause in votes:
+        sign = table.sign_of(cause.item)
+        for effect in votes:
+            if sign is None or effect is cause or names[effect.item.id] not in sign.explains:
+                continue
+            if are_related(cause.component, effect.component) or are_related(cause.component, effect.item.component):
+                explained.add(effect.item.id)
+                added.append(_Vote(cause.component, cause.fault_kind, effect.weight * cause.item.score * _EXPLAINED, effect.item))
+    own = [vote._replace(weight=vote.weight * _EXPLAINED) if vote.item.id in explained else vote for vote in votes]
+    return [*own, *(vote for vote in added if (vote.component, vote.fault_kind) not in _pairs_of(own, vote.item))]
+
+
+def _pairs_of(votes: Sequence[_Vote], item: Evidence) -> set[tuple[str, FaultKind]]:
+    """The pairs that ``item`` speaks for by itself: it must not count twice for one."""
+    return {(vote.component, vote.fault_kind) for vote in votes if vote.item.id == item.id}
+
+
+def _near(items: Sequence[Evidence], affected: str | None) -> set[str] | None:
+    """The components with a connection to the affected one; None when it is not known or was not seen.
+
+    A connection is: a name that belongs to it, a series in the same tables, one component's lines naming the other.
+    """
+    if not affected or not any(item.component == affected for item in items):
+        return None
+    near = {item.component for item in items if item.kind is EvidenceKind.METRIC and item.score > 0}
+    near |= {item.component for item in items if are_related(item.component, affected)}
+    named = {word for item in items if item.component == affected for word in _names_in(item)}
+    speakers = {item.component for item in items if affected in _names_in(item)}
+    return near | named | speakers
 
 
 def _other_component_in(item: Evidence, components: set[str]) -> str | None:
     """Return the longest known component, other than the speaker, that the excerpt names as a whole word."""
-    words = set(_WORD.findall(item.excerpt)) | {part for word in _WORD.findall(item.excerpt) for part in word.split(".")}
-    return max((words & components) - {item.component}, key=lambda name: (len(name), name), default=None)
+    return max((_names_in(item) & components) - {item.component}, key=lambda name: (len(name), name), default=None)
+
+
+def _names_in(item: Evidence) -> set[str]:
+    words = _WORD.findall(item.excerpt)
+    return set(words) | {part for word in words for part in word.split(".")}

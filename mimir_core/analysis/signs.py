@@ -1,7 +1,8 @@
-"""The table of signs (``signs.yaml``): what a statement or a moving metric means.
+"""The table of signs (``sign_table/*.yaml``): what a statement or a moving metric means.
 
 Comes in: statements. Goes out: evidence, one piece per sign and component, with the count of lines before and after the
 onset. Surprise: the table is data, so that an operator can add a sign without touching code; a bad entry stops the start.
+Its weights are judgement, not measurement; docs/decisions/0007 says so and what replaces them.
 """
 
 import re
@@ -9,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mimir_core.analysis.lines import LogSpan, measure_growth
 from mimir_core.config import Settings
@@ -19,27 +21,46 @@ from mimir_core.errors import ParamsError
 from mimir_core.records import Direction, Evidence, EvidenceKind, FaultKind, Probability, Window
 from mimir_core.telemetry.signals import Statement, StatementSource, workload_of
 
-_TABLE = Path(__file__).with_name("signs.yaml")
-_EXCERPT_LINES = 2
-_EXCERPT_CHARACTERS = 400
+_TABLE = Path(__file__).with_name("sign_table")
+_EXCERPT_LINES = 3
+_EXCERPT_CHARACTERS = 600
+_LINE_CHARACTERS = 300
+_MOST_FACTS = 3
 _NEWS_FACTOR = 2.0
 """Lines whose rate did not grow by this factor were there before and say little about the incident."""
 _OLD_NEWS_SCORE = 0.2
+_JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class Sign(Settings):
-    """One kind of trouble that a statement can tell of. The keys are explained in signs.yaml."""
+    """One kind of trouble that a statement can tell of."""
 
     places: tuple[StatementSource, ...] = Field(default=("kubernetes", "log", "tool"), alias="in")
+    """Where it is looked for: cluster state and events, log lines, what tools print."""
     fault: FaultKind
+    """What it points to."""
     weight: Probability
+    """How strongly it alone says "this is the cause": a state that names its reason is high, one that many faults end in
+    (restarting, not ready, timing out) is low."""
     patterns: tuple[str, ...] = Field(min_length=1)
+    """Regular expressions, case ignored; a statement that matches one bears the sign. A group named ``target`` is the
+    component to blame instead of the one that spoke."""
+    facts: tuple[str, ...] = ()
+    """Regular expressions whose first group is worth telling: the image, the host, the missing name."""
     means: str
+    """Plain words, continuing "<component>: ..."."""
     means_of_target: str = ""
+    """The same where the component is the one complained of; ``means`` where it fits both."""
     check: str
+    """A command that proves or refutes it; {component} and {namespace} are filled in."""
     actions: tuple[str, ...] = Field(min_length=1)
+    """Keys of safety/safety_rules.yaml, best first."""
+    explains: tuple[str, ...] = ()
+    """Signs and metric families that follow from it on the same component: its effects, not further causes."""
+    blames: tuple[str, ...] = ()
+    """Components that are responsible for it, where they were seen."""
 
-    @field_validator("patterns")
+    @field_validator("patterns", "facts")
     @classmethod
     def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in patterns:
@@ -49,11 +70,21 @@ class Sign(Settings):
     @cached_property
     def expression(self) -> tuple[re.Pattern[str], ...]:
         """The patterns, compiled."""
-        return tuple(re.compile(pattern, re.IGNORECASE) for pattern in self.patterns)
+        return tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in self.patterns)
 
-    def meaning(self, *, of_target: bool) -> str:
-        """Return the plain words for the component that spoke, or for the one that it speaks against."""
-        return (self.means_of_target or self.means) if of_target else self.means
+    @cached_property
+    def _fact_expressions(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(re.compile(fact, re.IGNORECASE) for fact in self.facts)
+
+    def facts_in(self, text: str) -> list[str]:
+        """Return what ``text`` says in particular, without repetition."""
+        found = (" ".join(match[1].split()).strip(" ,;.") for fact in self._fact_expressions for match in fact.finditer(text))
+        return list({fact.casefold(): fact for fact in found if fact}.values())[:_MOST_FACTS]
+
+    def meaning(self, excerpt: str = "", *, of_target: bool = False) -> str:
+        """Return the plain words for the component that spoke, or for the one that it speaks against, with the facts."""
+        words = (self.means_of_target or self.means) if of_target else self.means
+        return ": ".join(filter(None, (words, "; ".join(self.facts_in(excerpt)))))
 
     @field_validator("check")
     @classmethod
@@ -73,14 +104,32 @@ class MetricFamily(Settings):
     weight: Probability
     bad: Direction
     felt: bool = False
-    words: frozenset[str]
+    names: tuple[str, ...] = Field(min_length=1)
+
+    @cached_property
+    def expression(self) -> re.Pattern[str]:
+        """The names, compiled."""
+        return re.compile("|".join(f"(?:{name})" for name in self.names))
 
 
 class SignTable(Settings):
-    """The whole of signs.yaml."""
+    """All files of the table together."""
 
     signs: dict[str, Sign]
     metrics: dict[str, MetricFamily]
+
+    @model_validator(mode="after")
+    def _explains_what_is_there(self) -> Self:
+        for name, sign in self.signs.items():
+            if unknown := set(sign.explains) - set(self.signs) - set(self.metrics):
+                raise ValueError(f"signs.{name}.explains: there is no {', '.join(sorted(unknown))}")
+        return self
+
+    def name_of(self, evidence: Evidence) -> str | None:
+        """Return the name of the sign that ``evidence`` bears, or of the family of its metric."""
+        if self.sign_of(evidence):
+            return evidence.subject
+        return self.family_name(evidence.subject) if evidence.kind is EvidenceKind.METRIC else None
 
     def sign_of(self, evidence: Evidence) -> Sign | None:
         """Return the sign that ``evidence`` bears; alerts, metrics and pages bear none, whatever they are called."""
@@ -93,21 +142,32 @@ class SignTable(Settings):
         >>> read_signs().family_of("heap_used_mib").fault.value, read_signs().family_of("weather") is None
         ('memory', True)
         """
-        words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", metric).lower()))
-        return next((family for family in self.metrics.values() if family.words & words), None)
+        name = self.family_name(metric)
+        return self.metrics[name] if name else None
+
+    def family_name(self, metric: str) -> str | None:
+        """Return the name of the family of a metric, or None."""
+        words = " ".join(re.findall(r"[a-z0-9]+", _JOINT.sub(" ", metric).lower()))
+        return next((name for name, family in self.metrics.items() if family.expression.search(words)), None)
 
 
 @cache
-def read_signs(path: Path = _TABLE) -> SignTable:
+def read_signs(folder: Path = _TABLE) -> SignTable:
     """Read and check the table.
 
     Raises:
         ParamsError: An entry is misspelt, incomplete or no regular expression.
     """
+    table: dict[str, dict[str, object]] = {"signs": {}, "metrics": {}}
     try:
-        return SignTable.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError, re.error, KeyError, IndexError) as error:
-        raise ParamsError(f"{path.name}: {error}") from error
+        for file in sorted(folder.glob("*.yaml")):
+            for section, entries in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+                if again := table[section].keys() & entries.keys():
+                    raise ParamsError(f"{file.name}: {section}: {', '.join(sorted(again))}: is in another file too")
+                table[section] |= entries
+        return SignTable.model_validate(table)
+    except (ValidationError, yaml.YAMLError, re.error, KeyError, IndexError, AttributeError) as error:
+        raise ParamsError(f"{folder.name}: {error}") from error
 
 
 def find_signs(statements: Sequence[Statement], span: LogSpan, table: SignTable) -> Iterator[Evidence]:
@@ -130,7 +190,7 @@ def find_signs(statements: Sequence[Statement], span: LogSpan, table: SignTable)
     well = components_that_are_well(statements)
     for (name, component, source, _), group in sightings.items():
         is_over = source != "log" and component in well and all(statement.state == "untold" for statement in group)
-        yield _evidence(name, component, group, span, is_over=is_over)
+        yield _evidence(name, table.signs[name], component, group, span, is_over=is_over)
 
 
 def components_that_are_well(statements: Iterable[Statement]) -> set[str]:
@@ -148,7 +208,7 @@ def blamed_component(evidence: Evidence, sign: Sign) -> str:
     return (_target(found) if found else "") or evidence.component
 
 
-def _evidence(name: str, component: str, group: list[Statement], span: LogSpan, *, is_over: bool) -> Evidence:
+def _evidence(name: str, sign: Sign, component: str, group: list[Statement], span: LogSpan, *, is_over: bool) -> Evidence:
     first = group[0]
     times = sorted(statement.time for statement in group if statement.time)
     growth = measure_growth(group, span if first.source == "log" else LogSpan(None, None))
@@ -163,14 +223,24 @@ def _evidence(name: str, component: str, group: list[Statement], span: LogSpan, 
         observed_at=times[-1] if times else None,
         value=growth.lines,
         score=1.0 if is_news else _OLD_NEWS_SCORE,
-        excerpt=_excerpt(group),
+        excerpt=_excerpt(group, sign),
     )
 
 
-def _excerpt(group: list[Statement]) -> str:
-    """Quote the first distinct lines."""
-    distinct = dict.fromkeys(statement.text for statement in group)
-    return "\n".join(list(distinct)[:_EXCERPT_LINES])[:_EXCERPT_CHARACTERS]
+def _excerpt(group: list[Statement], sign: Sign) -> str:
+    """Quote the distinct lines that tell most: those with new facts first, long ones from a little before the sign on."""
+    quotes: dict[str, None] = {}
+    for statement in group:
+        found = sign.find(statement.text)
+        start = max(0, found.start() - _LINE_CHARACTERS // 2) if found and len(statement.text) > _LINE_CHARACTERS else 0
+        quotes.setdefault(statement.text[start : start + _LINE_CHARACTERS])
+    told: set[str] = set()
+    order: list[tuple[int, int, str]] = []
+    for position, quote in enumerate(quotes):
+        new = set(sign.facts_in(quote)) - told
+        told |= new
+        order.append((-len(new), position, quote))
+    return "\n".join(quote for _, _, quote in sorted(order)[:_EXCERPT_LINES])[:_EXCERPT_CHARACTERS]
 
 
 def _target(found: re.Match[str]) -> str:

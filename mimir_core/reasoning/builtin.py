@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from mimir_core.analysis.pack import DIAGNOSIS, FINE, MITIGATION, QUIET
 from mimir_core.analysis.signs import MetricFamily, Sign, SignTable
 from mimir_core.config import DiagnoseSettings
-from mimir_core.reasoning.claims import claim_about
+from mimir_core.reasoning.claims import claim_about, is_about
 from mimir_core.records import (
     Action,
     Candidate,
@@ -36,6 +36,7 @@ _SECOND_CAUSE = 0.8
 """Another component's candidate must be this strong to be a cause beside the first."""
 _MAX_CONFIDENCE = 0.95
 _NEGLIGIBLE = 0.1
+_MORE_FACTS = 2
 _UNKNOWN_NAMESPACE = "NAMESPACE"
 
 
@@ -98,9 +99,11 @@ class _Builtin:
 
     def proofs_of_health(self) -> tuple[Claim, ...]:
         """What shows that the affected component is well: what users feel first, then its states and its log."""
-        proofs = [item for item in self._pack.evidence if self._is_affected(item) and self._proves_health(item)]
+        service = self._pack.incident.service or ""
+        proofs = [item for item in self._pack.evidence if is_about(service, item) and self._proves_health(item)]
         proofs.sort(key=lambda item: (item.kind is not EvidenceKind.METRIC, item.component, item.subject))
-        return tuple(claim_about(item) for item in proofs[:_MAX_SYMPTOMS])
+        eased = [i for i in self._of(EvidenceKind.METRIC) if self._is_affected(i) and i.score > 0 and self._family(i)]
+        return tuple(claim_about(item) for item in (*proofs[:1], *eased[:2], *proofs[1:])[:_MAX_SYMPTOMS])
 
     def hypothesis(self, candidate: Candidate) -> Hypothesis:
         """State a candidate with what speaks for and against it."""
@@ -109,7 +112,7 @@ class _Builtin:
             fault_kind=candidate.fault_kind,
             statement=f"{candidate.component}: {self._means(candidate)}",
             confidence=min(candidate.score, _MAX_CONFIDENCE),
-            supporting=tuple(claim_about(item, candidate.component) for item in self._evidence_of(candidate)[:_MAX_CLAIMS]),
+            supporting=tuple(self._claim_for(candidate, item) for item in self._evidence_of(candidate)[:_MAX_CLAIMS]),
             contradicting=tuple(claim_about(item) for item in self._against(candidate))[:_MAX_CLAIMS],
         )
 
@@ -136,7 +139,9 @@ class _Builtin:
             component=candidate.component,
             fault_kind=candidate.fault_kind,
             confidence=min(candidate.score, _MAX_CONFIDENCE),
-            evidence_ids=tuple(item.id for item in self._evidence_of(candidate)[:_MAX_CLAIMS]),
+            evidence_ids=tuple(item.id for item in self._evidence_of(candidate) if is_about(candidate.component, item))[
+                :_MAX_CLAIMS
+            ],
         )
 
     def actions(self, causes: tuple[Cause, ...]) -> Iterator[Action]:
@@ -163,7 +168,10 @@ class _Builtin:
         Mere talk are lines and past events of a component whose series and states are calm.
         """
         about = [item for item in self._pack.evidence if item.component == self._pack.incident.service]
-        well = any(map(self._is_steady_and_felt, about)) or {FINE, QUIET} <= {item.subject for item in about}
+        naming = [item for item in self._pack.evidence if is_about(self._pack.incident.service or "", item)]
+        well = any(map(self._is_steady_and_felt, about)) or (
+            any(item.subject == FINE for item in about) and any(item.subject == QUIET for item in naming)
+        )
         if any(map(self._is_worrying, about)) or self._alert_is_older_than_the_series():
             return False
         suspects = [candidate for candidate in self._pack.candidates if candidate.score >= _NEGLIGIBLE]
@@ -198,15 +206,26 @@ class _Builtin:
     def _evidence_of(self, candidate: Candidate) -> list[Evidence]:
         return [self._by_id[evidence_id] for evidence_id in candidate.evidence_ids]
 
+    def _claim_for(self, candidate: Candidate, item: Evidence) -> Claim:
+        """An effect may be seen on another component; then the claim is about that one."""
+        return claim_about(item, candidate.component if is_about(candidate.component, item) else None)
+
     def _sign(self, candidate: Candidate) -> Sign | None:
         return next((sign for item in self._evidence_of(candidate) if (sign := self._table.sign_of(item))), None)
 
     def _means(self, candidate: Candidate) -> str:
-        first = self._evidence_of(candidate)[0]
-        sign = self._table.sign_of(first)
-        if sign:
-            return sign.meaning(of_target=candidate.component != first.component)
-        return claim_about(first).text.removeprefix(f"{candidate.component} ")
+        """What the deciding evidence means, and what further signs of the same fault add to it."""
+        first, *more = self._evidence_of(candidate)
+        if not (sign := self._table.sign_of(first)):
+            return claim_about(first).text.removeprefix(f"{candidate.component} ")
+        words = sign.meaning(first.excerpt, of_target=candidate.component != first.component)
+        facts = (fact for item in more if (other := self._own_sign(item, candidate)) for fact in other.facts_in(item.excerpt))
+        new = [fact for fact in dict.fromkeys(facts) if fact.casefold() not in words.casefold()]
+        return "; ".join([words, *new[:_MORE_FACTS]])
+
+    def _own_sign(self, item: Evidence, candidate: Candidate) -> Sign | None:
+        sign = self._table.sign_of(item)
+        return sign if sign and sign.fault is candidate.fault_kind else None
 
     def _family(self, item: Evidence) -> MetricFamily | None:
         return self._table.family_of(item.subject) if item.kind is EvidenceKind.METRIC else None
@@ -216,8 +235,9 @@ class _Builtin:
         if item.kind is not EvidenceKind.METRIC or item.score == 0:
             return False
         family = self._family(item)
-        eased = family is not None and family.bad is Direction.UP and family.fault is not FaultKind.TRAFFIC
-        return not (eased and item.direction is Direction.DOWN)
+        if family is None or family.fault is FaultKind.TRAFFIC:
+            return True
+        return item.direction in (family.bad, Direction.VANISHED)
 
     def _is_affected(self, item: Evidence) -> bool:
         return item.component == self._pack.incident.service

@@ -3,8 +3,13 @@
 Comes in: one piece of evidence. Goes out: a structured :class:`Claim` whose sentence says no more than its fields do.
 """
 
+import re
+
+from mimir_core.analysis.last_words import LAST_WORDS
 from mimir_core.analysis.pack import FINE, QUIET
 from mimir_core.records import Claim, Direction, Evidence, EvidenceKind
+
+_QUOTED_CHARACTERS = 160
 
 
 def claim_about(evidence: Evidence, component: str | None = None) -> Claim:
@@ -29,6 +34,20 @@ def claim_about(evidence: Evidence, component: str | None = None) -> Claim:
     return claim.model_copy(update={"text": _say(claim, evidence)})
 
 
+def is_about(component: str, evidence: Evidence) -> bool:
+    """Whether ``evidence`` was seen on ``component``, or names it."""
+    return component == evidence.component or names(evidence.excerpt, component)
+
+
+def names(text: str, component: str) -> bool:
+    """Whether ``text`` names ``component`` as a whole word.
+
+    >>> names("cannot reach orders-db:5432", "orders-db"), names("orders-db-2 is slow", "orders-db")
+    (True, False)
+    """
+    return bool(component) and re.search(rf"(?<![\w-]){re.escape(component)}(?![\w-])", text) is not None
+
+
 def _say(claim: Claim, evidence: Evidence) -> str:
     speaker = evidence.component or "the system"
     if evidence.kind is EvidenceKind.ALERT:
@@ -36,11 +55,17 @@ def _say(claim: Claim, evidence: Evidence) -> str:
     if evidence.kind is EvidenceKind.METRIC:
         return f"{speaker} {claim.subject} {_movement(claim)}"
     if claim.subject == QUIET:
-        return f"{speaker} logged nothing new and no sign of trouble in {claim.value:g} lines"
+        return f"{speaker} logged nothing new and no sign of trouble in {claim.value:g} lines, at last {_quote(evidence)}"
+    if claim.subject == LAST_WORDS:
+        return f"{speaker} said before it ended {_quote(evidence)}"
     if claim.subject == FINE:
         return f"{speaker} reports itself fine"
     about = f" (about {claim.component})" if claim.component != speaker else ""
     return f"{speaker}{about}: {claim.subject}, {_times(claim)}"
+
+
+def _quote(evidence: Evidence) -> str:
+    return f'"{" ".join(evidence.excerpt.splitlines()[0].split())[:_QUOTED_CHARACTERS]}"'
 
 
 def _movement(claim: Claim) -> str:

@@ -6,9 +6,9 @@ the built-in reasoner, the two lines that an engineer reads first are written he
 
 from collections.abc import Iterator, Sequence
 
-from mimir_core.records import CATEGORY_OF, Citation, Claim, Diagnosis, EvidencePack, Verdict
+from mimir_core.records import CATEGORY_OF, Citation, Claim, Diagnosis, EvidencePack, Hypothesis, Verdict
 
-_REASONS = 2
+_REASONS = 3
 
 
 def conclude(draft: Diagnosis, pack: EvidencePack) -> Diagnosis:
@@ -25,7 +25,8 @@ def conclude(draft: Diagnosis, pack: EvidencePack) -> Diagnosis:
 def _two_lines(draft: Diagnosis, pack: EvidencePack, numbers: dict[str, int]) -> tuple[str, str]:
     subject = pack.incident.service or pack.incident.title
     if draft.verdict is Verdict.HEALTHY:
-        return f"Nothing is wrong with {subject} now.", f"Because: {_reasons(draft.symptoms, numbers)}."
+        over = next((f" Over now: {h.statement}." for h in draft.hypotheses if _is_over(h, pack)), "")
+        return f"Nothing is wrong with {subject} now.", f"Because: {_reasons(draft.symptoms, numbers)}.{over}"
     if draft.verdict is Verdict.UNDETERMINED:
         guess = f" Closest guess: {draft.hypotheses[0].statement}." if draft.hypotheses else ""
         missing = "; ".join(draft.missing[:3]) or "nothing that was read tells the hypotheses apart"
@@ -43,6 +44,12 @@ def _two_lines(draft: Diagnosis, pack: EvidencePack, numbers: dict[str, int]) ->
 
 def _reasons(claims: Sequence[Claim], numbers: dict[str, int]) -> str:
     return "; ".join(f"{claim.text} [{numbers[claim.evidence_ids[0]]}]" for claim in claims[:_REASONS])
+
+
+def _is_over(hypothesis: Hypothesis, pack: EvidencePack) -> bool:
+    """Whether all that speaks for it was seen before, and is not seen now."""
+    cited = (pack.find(evidence_id) for claim in hypothesis.supporting for evidence_id in claim.evidence_ids)
+    return bool(hypothesis.supporting) and all(item is not None and item.score < 1 for item in cited)
 
 
 def _cited(draft: Diagnosis) -> Iterator[str]:

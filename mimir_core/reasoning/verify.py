@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from mimir_core.reasoning.claims import is_about
 from mimir_core.records import (
     Action,
     Cause,
@@ -88,7 +89,7 @@ def _reject_by(claim: Claim, evidence: Evidence) -> str | None:
         return "a runbook cannot support a symptom or a cause"
     if evidence.outcome is not Outcome.DATA:
         return "cites a source that gave no data"
-    if claim.component != evidence.component and not _names(evidence.excerpt, claim.component):
+    if not is_about(claim.component, evidence):
         return "the evidence is about another component"
     if claim.subject != evidence.subject:
         return "the evidence is about something else"
@@ -123,7 +124,7 @@ def _reject_cause(cause: Cause, pack: EvidencePack) -> str | None:
             return "cites evidence that is not in the pack"
         if evidence.kind in _NEVER_SUPPORTS_A_CLAIM:
             return "a runbook cannot support a symptom or a cause"
-        if cause.component != evidence.component and not _names(evidence.excerpt, cause.component):
+        if not is_about(cause.component, evidence):
             return "the evidence is about another component"
     return None
 
@@ -149,10 +150,6 @@ def _count(reason: str | None, rejected: Counter[str]) -> bool:
     if reason:
         rejected[reason] += 1
     return reason is not None
-
-
-def _names(text: str, component: str) -> bool:
-    return bool(component) and re.search(rf"(?<![\w-]){re.escape(component)}(?![\w-])", text) is not None
 
 
 def _agree(said: float | None, found: float | None) -> bool:

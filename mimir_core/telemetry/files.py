@@ -22,21 +22,21 @@ from mimir_core.errors import InputError
 from mimir_core.records import Incident, Outcome, content_hash
 from mimir_core.safety.redact import redact
 from mimir_core.telemetry.alerts import parse_incident
-from mimir_core.telemetry.json_text import parse_json_series, parse_json_text
+from mimir_core.telemetry.json_series import parse_json_series
+from mimir_core.telemetry.json_text import parse_json_text, parse_query_loads
 from mimir_core.telemetry.kubectl_text import is_kubectl_text, parse_kubectl_text, split_commands
-from mimir_core.telemetry.log_text import parse_level, parse_log_text
-from mimir_core.telemetry.signals import Signals, Statement, join_metrics, parse_time, workload_of
+from mimir_core.telemetry.log_text import parse_log_record, parse_log_text, parse_object
+from mimir_core.telemetry.manifests import find_manifests, parse_yaml
+from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, Signals, Statement, join_metrics, parse_time, workload_of
 
 TRUTH_FILE = "expected.yaml"
-UNKNOWN_COMPONENT = "unknown"
 
-_LOG_KEYS = {
-    "time": ("time", "timestamp", "ts", "@timestamp"),
-    "component": ("component", "service", "app", "container", "logger"),
-    "message": ("message", "msg", "log", "text"),
-}
 _LOGS_COMMAND = re.compile(r"\blogs\s+(?:(?:-n|-c|--namespace|--container)[ =]\S+\s+|-\S+\s+)*(?:[a-z]+/)?([a-z0-9][\w.-]*)")
 _COMPONENT_PARAMS = ("pod_name", "pod", "name", "resource_name", "service", "deployment", "workload_name")
+_FRAME = re.compile(
+    r"\A\s*(?:Command `[^\n]*` failed with return code \d+\s*)?(?:cmd:[^\n]*\n)?stdout:\n(?P<body>.*?)(?:\n\s*stderr:.*)?\Z",
+    re.DOTALL,
+)
 _TEXT_SUFFIXES = frozenset({".txt", ".log", ".json", ".yaml", ".yml", ".out"})
 
 
@@ -163,46 +163,40 @@ class _Reader:
             self._add_output(printed, workload_of(logs_of[1]) if logs_of else component, origin, command or query)
 
     def _add_output(self, body: str, component: str, origin: str, query: str) -> None:
-        content = _parse_json(body)
+        content = _parse_json(body) or parse_yaml(body)
         if isinstance(content, Mapping | list):
-            self.signals.statements.extend(self._redacted(parse_json_text(content, component, origin, query)))
-            frame = parse_json_series(content, component)
-            if not frame.empty:
-                self._metrics.append(frame)
-                self._origins.append(origin)
+            self._add_objects(content, component, origin, query)
         elif is_kubectl_text(body):
             self.signals.statements.extend(parse_kubectl_text(body, origin, query))
-        elif body.lstrip().startswith("{"):
-            self.add_log_records(body, origin, component, query)
         else:
-            self.signals.statements.extend(parse_log_text(body, component, origin, query))
+            self.signals.statements.extend(self._redacted(parse_log_text(body, component, origin, query)))
         self.signals.sources[query or origin] = Outcome.DATA if body.strip() else Outcome.NO_DATA
 
-    def add_log_records(self, text: str, origin: str, component: str = UNKNOWN_COMPONENT, query: str = "") -> None:
+    def _add_objects(self, content: Any, component: str, origin: str, query: str) -> None:
+        content = self.redacted_leaves(content)  # once more: JSON had escaped its line breaks and quotes
+        self.signals.statements.extend(parse_json_text(content, component, origin, query))
+        self.signals.manifests.extend(find_manifests(content, origin, query))
+        self.signals.query_loads.extend(parse_query_loads(content, component, origin, query))
+        frame = parse_json_series(content, component)
+        if not frame.empty:
+            self._metrics.append(frame)
+            self._origins.append(origin)
+
+    def add_log_records(self, text: str, origin: str) -> None:
         """Read JSON lines; a line that is no JSON object with a message is dropped and counted."""
         before = len(self.signals.statements)
-        self.signals.statements.extend(self._redacted(self._log_records(text, origin, component, query)))
-        self.signals.sources[query or origin] = Outcome.DATA if len(self.signals.statements) > before else Outcome.NO_DATA
+        self.signals.statements.extend(self._redacted(self._log_records(text, origin)))
+        self.signals.sources[origin] = Outcome.DATA if len(self.signals.statements) > before else Outcome.NO_DATA
 
-    def _log_records(self, text: str, origin: str, component: str, query: str) -> Iterator[Statement]:
+    def _log_records(self, text: str, origin: str) -> Iterator[Statement]:
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
-            record = _parse_json(line)
-            message = _first(record, _LOG_KEYS["message"]) if isinstance(record, Mapping) else None
-            if not isinstance(record, Mapping) or not str(message or "").strip():
+            said = parse_log_record(parse_object(line), UNKNOWN_COMPONENT, f"{origin}:{number}")
+            if said is None:
                 self.signals.dropped[f"{origin}: log line without a message"] += 1
-                continue
-            level = str(record.get("level") or record.get("severity") or "").lower()
-            yield Statement(
-                source="log",
-                component=str(_first(record, _LOG_KEYS["component"]) or workload_of(str(record.get("pod") or component))),
-                text=str(message),
-                origin=f"{origin}:{number}",
-                query=query,
-                time=parse_time(_first(record, _LOG_KEYS["time"])),
-                level=level or parse_level(str(message)),
-            )
+            else:
+                yield said
 
     def _redacted(self, statements: Iterable[Statement]) -> Iterator[Statement]:
         """Redact once more what JSON had escaped."""
@@ -252,6 +246,7 @@ class _Reader:
         signals = self.signals
         signals.metrics = join_metrics(self._metrics)
         signals.metrics_origin = ", ".join(dict.fromkeys(self._origins))
+        signals.find_affected()
         nothing_said = not signals.statements and signals.metrics.empty
         if nothing_said and not signals.incident.alerts and not signals.incident.question:
             dropped = f"; dropped: {dict(+signals.dropped)}" if +signals.dropped else ""
@@ -303,26 +298,17 @@ def _split_column(column: str, settings: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _without_frame(text: str) -> str:
-    r"""Take off the frame that some tools put around what a command printed.
+    r"""Return what a command printed to stdout, without the frame that some tools put around it.
 
-    >>> _without_frame('stdout:\n "NAME  READY\nweb-0  1/1"\n\nstderr:\n')
+    What a tool prints to stderr is about the tool, not about the system.
+
+    >>> _without_frame('stdout:\n "NAME  READY\nweb-0  1/1"\n\nstderr:\nerror: broken pipe')
     'NAME  READY\nweb-0  1/1'
     """
-    body = text.strip()
-    if body.startswith(("stdout:", "cmd:")) and "\n" in body:
-        body = body.split("\n", 1)[1].lstrip().removeprefix('"')
-    return body.removesuffix("stderr:").rstrip().removesuffix('"') if body.endswith("stderr:") else body
-
-
-def _first(record: Mapping[str, Any], keys: Iterable[str]) -> Any:
-    return next((record[key] for key in keys if record.get(key) not in (None, "")), None)
+    framed = _FRAME.search(text)
+    return framed["body"].strip().removeprefix('"').removesuffix(",").removesuffix('"') if framed else text.strip()
 
 
 def _parse_json(text: str) -> Any:
-    """Return the parsed JSON, or None when ``text`` is none."""
-    if text.lstrip()[:1] not in ("{", "["):
-        return None
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        return None
+    """Return the parsed JSON, or None when ``text`` is no JSON object or list."""
+    return parse_object(text) if text.lstrip()[:1] in ("{", "[") else None

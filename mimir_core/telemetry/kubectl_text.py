@@ -1,7 +1,7 @@
 """What ``kubectl describe``, ``get`` and ``get events`` print -> statements.
 
 Comes in: the output of one command; `split_commands` cuts what was pasted together. Goes out: :class:`Statement` records
-that quote the text: container states, conditions, events and table rows. Surprise: parsing is by the shape of the text, not
+that quote the text: container states, conditions, events; ``kubectl_tables`` reads the rows of tables. Surprise: parsing is by the shape of the text, not
 by the command that made it, because pasted text often has no command.
 """
 
@@ -10,19 +10,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mimir_core.telemetry.kubectl_tables import is_table, parse_tables
 from mimir_core.telemetry.signals import State, Statement, workload_of
 
 _PROMPT = re.compile(r"^\$ (?=kubectl|oc )", re.MULTILINE)
 _DESCRIBE = re.compile(r"^Name:\s+\S", re.MULTILINE)
 _DESCRIBE_TOO = re.compile(r"^(?:Namespace|Labels|Annotations|Roles|Status|CreationTimestamp):", re.MULTILINE)
-_TABLE_HEADER = re.compile(r"^(?:NAMESPACE\s+)?(?:NAME|LAST SEEN|LASTSEEN)\s{2,}[A-Z].*$", re.MULTILINE)
-_CONTAINER = re.compile(r"^  (\S+):\s*$")
-_FIELD = re.compile(r"^(\s*)([A-Z][A-Za-z -]*?):(?:\s+(.*))?$")
+_CONTAINER = re.compile(r"^ {2,3}([^\s:]+):\s*$")
+_FIELD = re.compile(r"^(\s*)([A-Za-z][A-Za-z -]*?):(?:\s+(.*))?$")
 _EVENT = re.compile(r"^\s+(Normal|Warning)\s+(\S+)\s+(\S+(?:\s+\(.*?\))?)\s+(\S+)\s+(.*)$")
+_COUNT = re.compile(r"\((\d+) in total\)")
+_QUOTA = re.compile(r"\s*([\w./-]+)\s+(\S+)\s+(\S+)\s*")
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+_SCALES = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _EVENT_COUNT = re.compile(r"\(x(\d+) over")
-_JUST_RESTARTED = re.compile(r"\d+ \((?:\d+m)?(?:\d+s)? ago\)")
-"""Less than an hour ago."""
-_FINE_WORDS = frozenset({"running", "completed", "succeeded", "ready", "active", "bound", "complete", "available"})
+_FINE_WORDS = frozenset(
+    {"running", "completed", "succeeded", "ready", "active", "bound", "complete", "available", "synced", "healthy"}
+)
 
 
 class _Line(NamedTuple):
@@ -40,6 +44,8 @@ class _Described:
     name: str = ""
     namespace: str = ""
     owner: str = ""
+    most_pods: int = 0
+    """What a node may run."""
     lines: list[_Line] = field(default_factory=list)
 
     @property
@@ -51,12 +57,8 @@ class _Described:
 
 
 def is_kubectl_text(text: str) -> bool:
-    r"""Whether ``text`` looks like the output of ``kubectl describe`` or ``kubectl get``.
-
-    >>> is_kubectl_text("NAME     READY   STATUS\nweb-1    1/1     Running"), is_kubectl_text("ERROR cannot connect")
-    (True, False)
-    """
-    return _is_described(text) or bool(_TABLE_HEADER.search(text))
+    """Whether ``text`` looks like the output of ``kubectl describe`` or ``kubectl get``."""
+    return _is_described(text) or is_table(text)
 
 
 def split_commands(text: str) -> Iterator[tuple[str, str]]:
@@ -82,7 +84,7 @@ def parse_kubectl_text(text: str, origin: str, query: str = "") -> Iterator[Stat
     if _is_described(text):
         yield from _parse_describe(text, origin, query)
     else:
-        yield from _parse_tables(text, origin, query)
+        yield from parse_tables(text, origin, query)
 
 
 def _parse_describe(text: str, origin: str, query: str) -> Iterator[Statement]:
@@ -109,40 +111,79 @@ def _read_described(text: str) -> _Described:
         entry = _FIELD.match(line)
         if line[:1].strip():
             section, container = (entry[2], "") if entry else ("", "")
-            value = (entry[3] or "").strip() if entry else ""
-            match section:
-                case "Name" if not described.name:
-                    described.name = value
-                case "Namespace":
-                    described.namespace = value
-                case "Controlled By":
-                    described.owner = value
-                case "Status" | "Reason" | "Message" if value:
-                    described.lines.append(_Line(f"{section}: {value}", _state(value.lower() in _FINE_WORDS)))
+            described.lines.extend(_read_field(described, section, (entry[3] or "").strip() if entry else ""))
+        elif "<error:" in line:
+            described.lines.append(_Line(f"{section}: {' '.join(line.split())}", "bad"))
         elif section == "Events" and (event := _EVENT.match(line)):
             counted = _EVENT_COUNT.search(event[3])
             text = f"{event[1]} {event[2]}: {event[5].strip()}"
             described.lines.append(_Line(text, times=int(counted[1]) if counted else 1))
         elif section == "Conditions":
             described.lines.extend(_condition(line))
-        elif section in ("Containers", "Init Containers"):
+        elif section == "Allocatable" and entry and entry[2] == "pods" and entry[3].isdigit():
+            described.most_pods = int(entry[3])
+        elif section in ("Containers", "Init Containers", "Pod Template"):
             if name := _CONTAINER.match(line):
                 container = name[1]
             elif entry and container:
                 state = _read_container_field(described, container, entry[2], (entry[3] or "").strip(), state)
+            elif container and state in ("Command", "Args"):
+                described.lines.append(_Line(f"container {container} {state}: {line.strip()}"))
+        if used := _QUOTA.fullmatch(line):
+            described.lines.extend(_quota(*used.groups()))
     return described
 
 
+def _read_field(described: _Described, key: str, value: str) -> Iterator[_Line]:
+    """Note what a top-level field says about the object, and yield what it says about its state."""
+    match key:
+        case "Name" if not described.name:
+            described.name = value.rpartition("/")[2]
+        case "Namespace":
+            described.namespace = value
+        case "Controlled By":
+            described.owner = value
+        case "Endpoints":
+            yield _Line(f"Endpoints: {value}", _state(value not in ("", "<none>")))
+        case "Non-terminated Pods" if (running := _COUNT.search(value)) and described.most_pods:
+            count = int(running[1])
+            yield _Line(
+                f"runs {count} pods of at most {described.most_pods}", "bad" if count >= described.most_pods else "untold"
+            )
+        case "Suspend" | "Pods Statuses" | "Replicas":
+            yield _Line(f"{key}: {value}")
+        case "Status" | "Reason" | "Message" | "Phase" | "Sync Status" | "Health Status" if value:
+            yield _Line(f"{key}: {value}", _state(value.split(maxsplit=1)[0].lower() in _FINE_WORDS))
+
+
 def _read_container_field(described: _Described, container: str, key: str, value: str, state: str) -> str:
-    """Note one field of a container; returns the state that following fields (reason, exit code) belong to."""
+    """Note one field of a container; returns what the following fields or lines belong to."""
     if key in ("State", "Last State"):
         described.lines.append(_Line(f"container {container} {key}: {value}", _state(key == "State" and value == "Running")))
         return f"{key}: {value}"
-    if key in ("Reason", "Message", "Exit Code") and state:
+    if key in ("Reason", "Message", "Exit Code") and "State" in state:
         described.lines.append(_Line(f"container {container} {state}, {key}: {value}", _state(value in ("0", "Completed"))))
+        return state
     if key == "Restart Count" and value not in ("", "0"):
         described.lines.append(_Line(f"container {container} Restart Count: {value}"))
-    return state
+    return key if key in ("Command", "Args") else state if key in ("Started", "Finished") else ""
+
+
+def _quota(resource: str, used: str, hard: str) -> Iterator[_Line]:
+    """A resource of a quota that is used up."""
+    amounts = parse_quantity(used), parse_quantity(hard)
+    if amounts[0] is not None and amounts[1] is not None and amounts[0] >= amounts[1] > 0:
+        yield _Line(f"quota used up: {resource} {used} of {hard}", "bad")
+
+
+def parse_quantity(text: str) -> float | None:
+    """Return a Kubernetes quantity as a number, or None when it is none.
+
+    >>> parse_quantity("500m"), parse_quantity("2Gi"), parse_quantity("Used")
+    (0.5, 2147483648.0, None)
+    """
+    found = _QUANTITY.fullmatch(text)
+    return float(found[1]) * _SCALES[found[2] or ""] if found else None
 
 
 def _condition(line: str) -> Iterator[_Line]:
@@ -150,59 +191,19 @@ def _condition(line: str) -> Iterator[_Line]:
     words = line.split()
     if len(words) < 2 or words[0] in ("Type", "----") or words[1] not in ("True", "False", "Unknown"):
         return
-    pressure = words[0].endswith(("Pressure", "Unavailable", "Failure"))
-    fine = (words[1] == "False") if pressure else (words[1] == "True")
+    fine = is_fine_condition(words[0], words[1])
     if not fine or words[0] in ("Ready", "Available"):
         yield _Line(f"condition {' '.join(words[:2])} {' '.join(words[2:])}".strip(), _state(fine))
 
 
-def _parse_tables(text: str, origin: str, query: str) -> Iterator[Statement]:
-    columns: dict[str, int] = {}
-    for line in text.splitlines():
-        if _TABLE_HEADER.match(line):
-            columns = {name: line.index(name) for name in re.split(r"\s{2,}", line.strip())}
-        elif columns and len(line.split()) > 1 and not line.startswith((" ", "\t")):
-            yield _row(_cells(line, columns), line, origin, query)
+def is_fine_condition(kind: str, status: str) -> bool:
+    """Whether a condition says that all is well; some name a trouble, and are fine when they are not so.
 
-
-def _cells(line: str, columns: dict[str, int]) -> dict[str, str]:
-    """Cut one row by the two spaces between its cells; by the header's positions where that does not fit."""
-    values = re.split(r"\s{2,}", line.strip())
-    if len(values) == len(columns):
-        return dict(zip(columns, values, strict=True))
-    starts = [*columns.values(), len(line)]
-    return {name: line[starts[i] : max(starts[i], starts[i + 1])].strip() for i, name in enumerate(columns)}
-
-
-def _row(cells: dict[str, str], line: str, origin: str, query: str) -> Statement:
-    namespace = cells.get("NAMESPACE", "")
-    if "MESSAGE" in cells:
-        kind, _, name = cells.get("OBJECT", "").rpartition("/")
-        text = f"{cells.get('TYPE', '')} {cells.get('REASON', '')}: {cells['MESSAGE']}".strip()
-        return Statement(
-            "kubernetes",
-            name if kind.lower() == "node" else workload_of(name),
-            text,
-            origin,
-            query,
-            namespace=namespace,
-        )
-    name = cells.get("NAME", "").split("/")[-1]
-    text = re.sub(r"\s{2,}", "  ", line.strip())
-    return Statement("kubernetes", workload_of(name), text, origin, query, namespace=namespace, state=_row_state(cells))
-
-
-def _row_state(cells: dict[str, str]) -> State:
-    """A row tells of a state when it has a column for one."""
-    if "ENDPOINTS" in cells:
-        return _state(cells["ENDPOINTS"] != "<none>")
-    status, ready = cells.get("STATUS", ""), cells.get("READY", "")
-    if not status and not ready:
-        return "untold"
-    have, slash, want = ready.partition("/")
-    is_whole = not slash or have == want or status == "Completed"
-    is_fine = is_whole and (not status or status.lower() in _FINE_WORDS)
-    return _state(is_fine and not _JUST_RESTARTED.fullmatch(cells.get("RESTARTS", "")))
+    >>> is_fine_condition("Ready", "True"), is_fine_condition("DiskPressure", "True"), is_fine_condition("Ready", "Unknown")
+    (True, False, False)
+    """
+    names_a_trouble = kind.endswith(("Pressure", "Unavailable", "Failure", "Failed", "Limited"))
+    return status == ("False" if names_a_trouble else "True")
 
 
 def _state(is_fine: bool) -> State:

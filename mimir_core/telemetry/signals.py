@@ -7,10 +7,10 @@ container state, an event), so that one table of signs can be held against all o
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -18,6 +18,11 @@ from mimir_core.records import Incident, Outcome
 
 StatementSource = Literal["log", "kubernetes", "tool"]
 State = Literal["fine", "bad", "untold"]
+
+UNKNOWN_COMPONENT = "unknown"
+"""Who speaks where nobody is named."""
+
+_WORD = re.compile(r"[a-z0-9](?:[\w.-]*[a-z0-9])?")
 
 _RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"  # the letters that Kubernetes draws suffixes from (k8s.io/apimachinery util/rand)
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
@@ -44,6 +49,51 @@ class Statement:
     """How often it was said, where the source counts (Kubernetes events do)."""
 
 
+@dataclass(frozen=True)
+class QueryLoad:
+    """How much one database statement loads its server."""
+
+    component: str
+    query_text: str
+    load: float
+    """In the unit of its source; only shares of the sum are compared."""
+    waits: Mapping[str, float]
+    """What it waits for, by wait event, in the same unit."""
+    origin: str
+    query: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One Kubernetes object as the API gives it, in JSON or YAML."""
+
+    body: Mapping[str, Any]
+    origin: str
+    query: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it is."""
+        return str(self.body.get("kind") or "")
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.at("metadata", "name") or "")
+
+    @property
+    def namespace(self) -> str:
+        """Where it lives."""
+        return str(self.at("metadata", "namespace") or "")
+
+    def at(self, *keys: str) -> Any:
+        """Return what stands at a path of keys, or None."""
+        node: Any = self.body
+        for key in keys:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        return node
+
+
 @dataclass
 class Signals:
     """All that was read about one incident."""
@@ -54,10 +104,33 @@ class Signals:
     metrics_origin: str = ""
     """The files or tools that the series come from."""
     statements: list[Statement] = field(default_factory=list)
+    manifests: list[Manifest] = field(default_factory=list)
+    query_loads: list[QueryLoad] = field(default_factory=list)
     sources: dict[str, Outcome] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     masked: Counter[str] = field(default_factory=Counter)
     """Secrets that redaction masked, by kind."""
+
+    def find_affected(self) -> None:
+        """Where the sender names no component, take the longest that its words name; give it what nobody else said."""
+        incident = self.incident
+        if incident.service is None:
+            said = set(_WORD.findall(f"{incident.title} {incident.description} {incident.question}".lower()))
+            said |= {workload_of(word) for word in said}
+            components = {statement.component for statement in self.statements} | set(self.metrics.columns.get_level_values(0))
+            named = sorted((name for name in components if name.lower() in said), key=lambda name: (-len(name), name))
+            self.incident = incident.model_copy(update={"service": next(iter(named), None)})
+        if service := self.incident.service:
+            self.statements = [
+                replace(statement, component=service) if statement.component == UNKNOWN_COMPONENT else statement
+                for statement in self.statements
+            ]
+            self.query_loads = [
+                replace(load, component=service) if load.component == UNKNOWN_COMPONENT else load for load in self.query_loads
+            ]
+            self.metrics = (
+                self.metrics.rename(columns={UNKNOWN_COMPONENT: service}, level=0) if not self.metrics.empty else self.metrics
+            )
 
 
 def workload_of(pod: str) -> str:
@@ -73,6 +146,15 @@ def workload_of(pod: str) -> str:
         if shorter != pod and shorter:
             return shorter
     return pod
+
+
+def are_related(one: str, other: str) -> bool:
+    """Whether two components belong together by name: a replica is named after its primary.
+
+    >>> are_related("orders-db", "orders-db-replica-1"), are_related("orders", "orders2")
+    (True, False)
+    """
+    return one == other or one.startswith(f"{other}-") or other.startswith(f"{one}-")
 
 
 def parse_time(value: object) -> datetime | None:

@@ -9,7 +9,8 @@ from mimir_core.errors import InputError
 from mimir_core.records import Outcome, Severity
 from mimir_core.telemetry.alerts import parse_incident
 from mimir_core.telemetry.files import read_case, read_pasted
-from mimir_core.telemetry.json_text import parse_json_series, parse_json_text
+from mimir_core.telemetry.json_series import parse_json_series
+from mimir_core.telemetry.json_text import parse_json_text
 from mimir_core.telemetry.kubectl_text import parse_kubectl_text
 from mimir_core.telemetry.log_text import parse_log_text
 
