@@ -1,7 +1,8 @@
 """How often something was said before and after the onset.
 
-Comes in: the times at which it was said. Goes out: the counts, and the growth of the rate. Surprise: counts are what was
-counted, for people; growth allows for the different length of before and after, for judgement.
+Comes in: the times at which it was said. Goes out: the counts, the growth of the rate, and whether it is news. Surprises:
+counts are what was counted, for people; growth allows for the different length of before and after, for judgement. What
+begins shortly before the onset is news too: a cause comes before its effects, and may end with them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,12 @@ from typing import NamedTuple, Self
 
 from mimir_core.records import Measurement, Window
 from mimir_core.telemetry.signals import Statement
+
+
+_LATE, _VERY_LATE = 0.5, 0.8
+"""Share of the time before the onset that must pass before something is first said, for it to begin late."""
+_ENOUGH_LINES = 3
+"""Fewer lines may begin late by chance, so they must begin very late."""
 
 
 class LogSpan(NamedTuple):
@@ -32,6 +39,12 @@ class Growth(NamedTuple):
 
     lines: Measurement
     factor: float | None
+    begins_late: bool = False
+    """Whether it was first said late in the time before the onset."""
+
+    def is_news(self, factor: float) -> bool:
+        """Whether its rate grew by ``factor``, or it is new, or there is nothing to compare with."""
+        return self.factor is None or self.factor >= factor or self.begins_late
 
 
 def measure_growth(said: Sequence[Statement], span: LogSpan) -> Growth:
@@ -48,4 +61,6 @@ def measure_growth(said: Sequence[Statement], span: LogSpan) -> Growth:
     seconds_before = max((span.onset - span.window.start).total_seconds(), 1.0)
     seconds_after = max((span.window.end - span.onset).total_seconds(), 1.0)
     factor = (after / seconds_after) / (before / seconds_before) if before else float("inf")
-    return Growth(Measurement(before=float(before), after=float(after), unit="lines"), factor)
+    quiet_share = (min(times) - span.window.start).total_seconds() / seconds_before
+    begins_late = quiet_share >= (_LATE if len(times) >= _ENOUGH_LINES else _VERY_LATE)
+    return Growth(Measurement(before=float(before), after=float(after), unit="lines"), factor, begins_late)

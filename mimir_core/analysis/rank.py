@@ -17,11 +17,9 @@ from typing import NamedTuple
 from mimir_core.analysis.last_words import LAST_WORDS
 from mimir_core.analysis.signs import SignTable, blamed_component
 from mimir_core.records import Candidate, Direction, Evidence, EvidenceKind, FaultKind, Outcome
-from mimir_core.telemetry.signals import are_related
+from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, are_related
 
 _WORD = re.compile(r"[A-Za-z0-9][\w.-]*")
-_COMPLAINTS = frozenset({FaultKind.DATABASE, FaultKind.DEPENDENCY, FaultKind.LATENCY, FaultKind.NETWORK, FaultKind.QUEUE})
-"""Faults that are felt by the caller: its complaint may name the culprit."""
 _LAST_WORDS_WEIGHT = 0.2
 _EXPLAINED = 0.5
 """An effect counts half for the fault that explains it, and half for a fault of its own."""
@@ -45,7 +43,7 @@ def rank_candidates(evidence: Iterable[Evidence], table: SignTable, affected: st
     """
     items = [item for item in evidence if item.outcome is Outcome.DATA]
     components = {item.component for item in items if item.component}
-    votes = _explain([vote for item in items if (vote := _vote(item, components, table))], table)
+    votes = _explain(_settle([vote for item in items if (vote := _vote(item, components, table))], table, affected), table)
     by_pair: dict[tuple[str, FaultKind], list[_Vote]] = defaultdict(list)
     for vote in votes:
         by_pair[vote.component, vote.fault_kind].append(vote)
@@ -70,7 +68,7 @@ def _vote(item: Evidence, components: set[str], table: SignTable) -> _Vote | Non
         return _Vote(item.component, FaultKind.CRASH, _LAST_WORDS_WEIGHT, item)
     if sign := table.sign_of(item):
         blamed = next((name for name in sign.blames if name in components), None) or blamed_component(item, sign)
-        if blamed == item.component and sign.fault in _COMPLAINTS:
+        if blamed == item.component and sign.of_another:
             blamed = _other_component_in(item, components) or blamed
         return _Vote(blamed, sign.fault, sign.weight * item.score, item)
     if item.kind is EvidenceKind.METRIC and item.score > 0 and (family := table.family_of(item.subject)):
@@ -79,6 +77,23 @@ def _vote(item: Evidence, components: set[str], table: SignTable) -> _Vote | Non
         if family.bad is Direction.UP and item.direction is Direction.DOWN and family.fault is FaultKind.TRAFFIC:
             return _Vote(item.component, FaultKind.TRAFFIC, family.weight * 0.25, item)
     return None
+
+
+def _settle(votes: Sequence[_Vote], table: SignTable, affected: str | None) -> list[_Vote]:
+    """Where the affected component and another share a complaint and one names the other, the affected one is the victim."""
+    complaints = [vote for vote in votes if (sign := table.sign_of(vote.item)) and sign.of_another]
+    culprits: dict[str, str] = {}
+    for mine in (vote.item for vote in complaints if vote.item.component == affected):
+        for other in (vote.item for vote in complaints if vote.item.component != affected and vote.item.subject == mine.subject):
+            if other.component in _names_in(mine) or affected in _names_in(other):
+                culprits[mine.subject] = other.component
+    shared = {id(vote): culprits[vote.item.subject] for vote in complaints if vote.item.subject in culprits}
+    return [
+        vote._replace(component=shared[id(vote)])
+        if id(vote) in shared and vote.item.component in (affected, shared[id(vote)])
+        else vote
+        for vote in votes
+    ]
 
 
 def _explain(votes: Sequence[_Vote], table: SignTable) -> list[_Vote]:
@@ -92,13 +107,20 @@ def _explain(votes: Sequence[_Vote], table: SignTable) -> list[_Vote]:
     for cause in votes:
         sign = table.sign_of(cause.item)
         for effect in votes:
-            if sign is None or effect is cause or names[effect.item.id] not in sign.explains:
+            name = names[effect.item.id]
+            if sign is None or effect is cause or name is None:
                 continue
-            if are_related(cause.component, effect.component) or are_related(cause.component, effect.item.component):
+            if name in sign.explains_elsewhere or (name in sign.explains and _are_connected(cause, effect)):
                 explained.add(effect.item.id)
                 added.append(_Vote(cause.component, cause.fault_kind, effect.weight * cause.item.score * _EXPLAINED, effect.item))
     own = [vote._replace(weight=vote.weight * _EXPLAINED) if vote.item.id in explained else vote for vote in votes]
     return [*own, *(vote for vote in added if (vote.component, vote.fault_kind) not in _pairs_of(own, vote.item))]
+
+
+def _are_connected(cause: _Vote, effect: _Vote) -> bool:
+    """Whether one may be the effect of the other: on the same or a related component, or on one that the cause names."""
+    effects = {effect.component, effect.item.component}
+    return any(are_related(cause.component, name) for name in effects) or bool(effects & _names_in(cause.item))
 
 
 def _pairs_of(votes: Sequence[_Vote], item: Evidence) -> set[tuple[str, FaultKind]]:
@@ -114,6 +136,7 @@ def _near(items: Sequence[Evidence], affected: str | None) -> set[str] | None:
     if not affected or not any(item.component == affected for item in items):
         return None
     near = {item.component for item in items if item.kind is EvidenceKind.METRIC and item.score > 0}
+    near.discard(UNKNOWN_COMPONENT)
     near |= {item.component for item in items if are_related(item.component, affected)}
     named = {word for item in items if item.component == affected for word in _names_in(item)}
     speakers = {item.component for item in items if affected in _names_in(item)}

@@ -57,6 +57,10 @@ class Sign(Settings):
     """Keys of safety/safety_rules.yaml, best first."""
     explains: tuple[str, ...] = ()
     """Signs and metric families that follow from it on the same component: its effects, not further causes."""
+    explains_elsewhere: tuple[str, ...] = ()
+    """Likewise, on any component: a stopped consumer fills the queue of a broker."""
+    of_another: bool = False
+    """Whether it is a complaint: another component that its line names is to blame, not the speaker."""
     blames: tuple[str, ...] = ()
     """Components that are responsible for it, where they were seen."""
 
@@ -121,7 +125,7 @@ class SignTable(Settings):
     @model_validator(mode="after")
     def _explains_what_is_there(self) -> Self:
         for name, sign in self.signs.items():
-            if unknown := set(sign.explains) - set(self.signs) - set(self.metrics):
+            if unknown := {*sign.explains, *sign.explains_elsewhere} - set(self.signs) - set(self.metrics):
                 raise ValueError(f"signs.{name}.explains: there is no {', '.join(sorted(unknown))}")
         return self
 
@@ -212,7 +216,7 @@ def _evidence(name: str, sign: Sign, component: str, group: list[Statement], spa
     first = group[0]
     times = sorted(statement.time for statement in group if statement.time)
     growth = measure_growth(group, span if first.source == "log" else LogSpan(None, None))
-    is_news = not is_over and (growth.factor is None or growth.factor >= _NEWS_FACTOR)
+    is_news = not is_over and growth.is_news(_NEWS_FACTOR)
     return Evidence(
         kind=EvidenceKind.LOG if first.source == "log" else EvidenceKind.KUBERNETES,
         component=component,

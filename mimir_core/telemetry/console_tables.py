@@ -7,7 +7,7 @@ is said here only where the console gives both the number and its limit or its r
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from mimir_core.telemetry.signals import State, Statement
 
@@ -19,27 +19,32 @@ _MANY_MESSAGES = 1000
 _QUOTED_CHARACTERS = 240
 
 
-def parse_console(text: str, component: str, origin: str, query: str = "") -> Iterator[Statement] | None:
+def parse_console(text: str, component: str, origin: str, query: str = "") -> list[Statement] | None:
     """Return the statements of a console's output, or None when it is no such output."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if any(_BARS.match(line) and index for index, line in enumerate(lines)) and any("|" in line for line in lines):
-        rows = (_say(cells, "untold") for cells in _barred_rows(lines))
-    elif header := next((line for line in lines if {"TOPIC", "LAG", "CONSUMER-ID"} <= set(line.split())), None):
-        rows = _kafka(lines[lines.index(header) + 1 :], header.split())
-    elif header := next((line for line in lines if {"name", "consumers"} <= set(line.split())), None):
-        rows = _rabbitmq(lines[lines.index(header) + 1 :], header.split())
-    elif sum(bool(_INFO.match(line)) for line in lines) >= max(_FEWEST_INFO_LINES, len(lines) // 2):
-        rows = _redis(dict(found.groups() for line in lines if (found := _INFO.match(line.strip()))))
-    else:
-        return None
-    return (Statement("tool", component, said, origin, query, state=state) for said, state in rows)
+    said = _read([line for line in text.splitlines() if line.strip()])
+    return None if said is None else [Statement("tool", component, words, origin, query, state=state) for words, state in said]
 
 
 _Said = tuple[str, State]
 
 
-def _say(cells: Mapping[str, str], state: State) -> _Said:
-    return ", ".join(f"{name}: {value}" for name, value in cells.items() if value)[:_QUOTED_CHARACTERS], state
+def _read(lines: list[str]) -> Iterable[_Said] | None:
+    if any(_BARS.match(line) for line in lines[1:]) and any("|" in line for line in lines):
+        return (_say(cells) for cells in _barred_rows(lines))
+    for number, line in enumerate(lines):
+        columns = line.split()
+        if {"TOPIC", "LAG", "CONSUMER-ID"} <= set(columns):
+            return _kafka(lines[number + 1 :], columns)
+        if {"name", "consumers"} <= set(columns):
+            return _rabbitmq(lines[number + 1 :], columns)
+    fields = [found.groups() for line in lines if (found := _INFO.match(line.strip()))]
+    if len(fields) >= max(_FEWEST_INFO_LINES, len(lines) // 2):
+        return _redis({name: value for name, value in fields})
+    return None
+
+
+def _say(cells: Mapping[str, str]) -> _Said:
+    return ", ".join(f"{name}: {value}" for name, value in cells.items() if value)[:_QUOTED_CHARACTERS], "untold"
 
 
 def _barred_rows(lines: list[str]) -> Iterator[dict[str, str]]:
@@ -52,11 +57,8 @@ def _barred_rows(lines: list[str]) -> Iterator[dict[str, str]]:
 
 
 def _split(line: str) -> list[str]:
-    return (
-        [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if line.strip().startswith("|")
-        else [cell.strip() for cell in line.split("|")]
-    )
+    line = line.strip()
+    return [cell.strip() for cell in (line.strip("|") if line.startswith("|") else line).split("|")]
 
 
 def _kafka(lines: list[str], header: list[str]) -> Iterator[_Said]:

@@ -22,6 +22,7 @@ from mimir_core.errors import InputError
 from mimir_core.records import Incident, Outcome, content_hash
 from mimir_core.safety.redact import redact
 from mimir_core.telemetry.alerts import parse_incident
+from mimir_core.telemetry.console_tables import parse_console
 from mimir_core.telemetry.json_series import parse_json_series
 from mimir_core.telemetry.json_text import parse_json_text, parse_query_loads
 from mimir_core.telemetry.kubectl_text import is_kubectl_text, parse_kubectl_text, split_commands
@@ -31,8 +32,12 @@ from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, Signals, Statement, 
 
 TRUTH_FILE = "expected.yaml"
 
-_LOGS_COMMAND = re.compile(r"\blogs\s+(?:(?:-n|-c|--namespace|--container)[ =]\S+\s+|-\S+\s+)*(?:[a-z]+/)?([a-z0-9][\w.-]*)")
+_TARGET_OF_COMMAND = re.compile(
+    r"\b(?:logs|exec)\s+(?:(?:-n|-c|--namespace|--container)[ =]\S+\s+|-\S+\s+)*(?:[a-z]+/)?([a-z0-9][\w.-]*)"
+)
+"""Whose log is printed, or where a command is run."""
 _COMPONENT_PARAMS = ("pod_name", "pod", "name", "resource_name", "service", "deployment", "workload_name")
+_NAMED_FILE = re.compile(r"(?:describe|logs?|previous)-(?:(?:pods?|deployment|previous)-)?")
 _FRAME = re.compile(
     r"\A\s*(?:Command `[^\n]*` failed with return code \d+\s*)?(?:cmd:[^\n]*\n)?stdout:\n(?P<body>.*?)(?:\n\s*stderr:.*)?\Z",
     re.DOTALL,
@@ -91,21 +96,24 @@ def _read_folder(folder: Path) -> Signals:
         elif file.name in ("logs.jsonl", "logs.jsonl.gz"):
             reader.add_log_records(reader.read_text(file), name)
         elif file.suffix in _TEXT_SUFFIXES:
-            reader.add_text(reader.read_text(file), _component_in_name(file.stem), name)
+            reader.add_text(reader.read_text(file), _component_in_name(file), name)
         else:
             reader.signals.dropped[f"file of unknown kind: {file.suffix or 'no suffix'}"] += 1
     return reader.finish()
 
 
-def _component_in_name(stem: str) -> str:
-    """Return the component that a file is named after.
+def _component_in_name(file: Path) -> str:
+    """Return the component that a log or a description is named after; other files are named after anything.
 
-    >>> _component_in_name("describe-pod-checkout-api-6d4cf56db6-x7k2p"), _component_in_name("logs-orders-db-0")
+    >>> _component_in_name(Path("describe-pod-checkout-api-6d4cf56db6-x7k2p.txt")), _component_in_name(Path("orders-db-0.log"))
     ('checkout-api', 'orders-db')
+    >>> _component_in_name(Path("get-events.txt"))
+    'unknown'
     """
-    return workload_of(
-        re.sub(r"^(?:describe|get|logs|log|previous|pods?|deployment|events)(?:-(?:pods?|deployment|previous)-|-|$)", "", stem)
-    ) or (UNKNOWN_COMPONENT)
+    named = _NAMED_FILE.match(file.stem)
+    if not named and file.suffix != ".log":
+        return UNKNOWN_COMPONENT
+    return workload_of(file.stem[named.end() :] if named else file.stem) or UNKNOWN_COMPONENT
 
 
 class _Reader:
@@ -159,8 +167,8 @@ class _Reader:
         if not outputs:
             self.signals.sources[query or origin] = Outcome.NO_DATA
         for command, printed in outputs:
-            logs_of = _LOGS_COMMAND.search(command)
-            self._add_output(printed, workload_of(logs_of[1]) if logs_of else component, origin, command or query)
+            target = _TARGET_OF_COMMAND.search(command)
+            self._add_output(printed, workload_of(target[1]) if target else component, origin, command or query)
 
     def _add_output(self, body: str, component: str, origin: str, query: str) -> None:
         content = _parse_json(body) or parse_yaml(body)
@@ -168,6 +176,8 @@ class _Reader:
             self._add_objects(content, component, origin, query)
         elif is_kubectl_text(body):
             self.signals.statements.extend(parse_kubectl_text(body, origin, query))
+        elif console := parse_console(body, component, origin, query):
+            self.signals.statements.extend(console)
         else:
             self.signals.statements.extend(self._redacted(parse_log_text(body, component, origin, query)))
         self.signals.sources[query or origin] = Outcome.DATA if body.strip() else Outcome.NO_DATA

@@ -19,6 +19,9 @@ _DESCRIBE_TOO = re.compile(r"^(?:Namespace|Labels|Annotations|Roles|Status|Creat
 _CONTAINER = re.compile(r"^ {2,3}([^\s:]+):\s*$")
 _FIELD = re.compile(r"^(\s*)([A-Za-z][A-Za-z -]*?):(?:\s+(.*))?$")
 _EVENT = re.compile(r"^\s+(Normal|Warning)\s+(\S+)\s+(\S+(?:\s+\(.*?\))?)\s+(\S+)\s+(.*)$")
+_EXTENDED_RESOURCE = re.compile(r"\s+([a-z0-9.-]+/[a-z0-9.-]+):\s+(\d+)\s*")
+_INSIDE = frozenset({"Started", "Finished", "cpu", "memory", "ephemeral-storage"})
+"""Fields that say no new thing of a container but belong to the field above."""
 _COUNT = re.compile(r"\((\d+) in total\)")
 _QUOTA = re.compile(r"\s*([\w./-]+)\s+(\S+)\s+(\S+)\s*")
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
@@ -127,6 +130,8 @@ def _read_described(text: str) -> _Described:
                 container = name[1]
             elif entry and container:
                 state = _read_container_field(described, container, entry[2], (entry[3] or "").strip(), state)
+            elif container and state == "Requests" and (asked := _EXTENDED_RESOURCE.fullmatch(line)):
+                described.lines.append(_Line(f"container {container} requests {asked[1]}: {asked[2]}"))
             elif container and state in ("Command", "Args"):
                 described.lines.append(_Line(f"container {container} {state}: {line.strip()}"))
         if used := _QUOTA.fullmatch(line):
@@ -166,7 +171,7 @@ def _read_container_field(described: _Described, container: str, key: str, value
         return state
     if key == "Restart Count" and value not in ("", "0"):
         described.lines.append(_Line(f"container {container} Restart Count: {value}"))
-    return key if key in ("Command", "Args") else state if key in ("Started", "Finished") else ""
+    return key if key in ("Command", "Args", "Requests") else state if key in _INSIDE else ""
 
 
 def _quota(resource: str, used: str, hard: str) -> Iterator[_Line]:

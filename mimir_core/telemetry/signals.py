@@ -27,6 +27,7 @@ _WORD = re.compile(r"[a-z0-9](?:[\w.-]*[a-z0-9])?")
 _RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"  # the letters that Kubernetes draws suffixes from (k8s.io/apimachinery util/rand)
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _POD_OF_DEPLOYMENT = re.compile(rf"-(?=[a-z0-9]*\d)(?:{_RANDOM}{{6,10}}|[0-9a-f]{{8,10}})-[a-z0-9]{{5}}$")
+_POD_OF_DEPLOYMENT_WITHOUT_DIGIT = re.compile(rf"-{_RANDOM}{{8,10}}-{_RANDOM}{{5}}$")
 _POD_OF_STATEFUL_SET = re.compile(r"-\d{1,3}$")
 _POD_OF_DAEMON_SET_OR_JOB = re.compile(rf"-(?!https$){_RANDOM}{{5}}$")
 
@@ -128,9 +129,6 @@ class Signals:
             self.query_loads = [
                 replace(load, component=service) if load.component == UNKNOWN_COMPONENT else load for load in self.query_loads
             ]
-            self.metrics = (
-                self.metrics.rename(columns={UNKNOWN_COMPONENT: service}, level=0) if not self.metrics.empty else self.metrics
-            )
 
 
 def workload_of(pod: str) -> str:
@@ -141,7 +139,7 @@ def workload_of(pod: str) -> str:
     >>> workload_of("api-gateway"), workload_of("edge-https")
     ('api-gateway', 'edge-https')
     """
-    for suffix in (_POD_OF_DEPLOYMENT, _POD_OF_STATEFUL_SET, _POD_OF_DAEMON_SET_OR_JOB):
+    for suffix in (_POD_OF_DEPLOYMENT, _POD_OF_DEPLOYMENT_WITHOUT_DIGIT, _POD_OF_STATEFUL_SET, _POD_OF_DAEMON_SET_OR_JOB):
         shorter = suffix.sub("", pod)
         if shorter != pod and shorter:
             return shorter
