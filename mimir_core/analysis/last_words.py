@@ -15,8 +15,8 @@ LAST_WORDS = "LastWords"
 
 _CRASHES = frozenset({"CrashLoopBackOff", "ExitedWithError", "BackoffLimitExceeded"})
 _TELLING = re.compile(
-    r"error|exception|fatal|panic|fail|cannot|can't|could not|unable|refused|denied|not found|no such|invalid|unsupported|missing|"
-    r"deprecated|timed? ?out|abort|illegal|unexpected",
+    r"error|exception|fatal|panic|fail|cannot|can't|could not|unable|refused|denied|not found|no such|invalid|unsupported|"
+    r"missing|deprecated|timed? ?out|abort|illegal|unexpected",
     re.IGNORECASE,
 )
 _LOUD = frozenset({"error", "severe", "critical", "fatal", "panic"})

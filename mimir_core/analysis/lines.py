@@ -12,7 +12,6 @@ from typing import NamedTuple, Self
 from mimir_core.records import Measurement, Window
 from mimir_core.telemetry.signals import Statement
 
-
 _LATE, _VERY_LATE = 0.5, 0.8
 """Share of the time before the onset that must pass before something is first said, for it to begin late."""
 _ENOUGH_LINES = 3

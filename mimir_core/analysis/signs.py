@@ -15,7 +15,7 @@ from typing import Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from mimir_core.analysis.lines import LogSpan, measure_growth
+from mimir_core.analysis.lines import Growth, LogSpan, measure_growth
 from mimir_core.config import Settings
 from mimir_core.errors import ParamsError
 from mimir_core.records import Direction, Evidence, EvidenceKind, FaultKind, Probability, Window
@@ -82,7 +82,7 @@ class Sign(Settings):
 
     def facts_in(self, text: str) -> list[str]:
         """Return what ``text`` says in particular, without repetition."""
-        found = (" ".join(match[1].split()).strip(" ,;.") for fact in self._fact_expressions for match in fact.finditer(text))
+        found = (_whole_words(match) for fact in self._fact_expressions for match in fact.finditer(text))
         return list({fact.casefold(): fact for fact in found if fact}.values())[:_MOST_FACTS]
 
     def meaning(self, excerpt: str = "", *, of_target: bool = False) -> str:
@@ -99,6 +99,14 @@ class Sign(Settings):
     def find(self, text: str) -> re.Match[str] | None:
         """Return where ``text`` bears this sign."""
         return next((found for expression in self.expression if (found := expression.search(text))), None)
+
+
+def _whole_words(found: re.Match[str]) -> str:
+    """Return the first group on one line, without a word that the expression cut off."""
+    fact, end = found[1], found.end(1)
+    if found.string[end - 1 : end + 1].isalnum() and end < len(found.string) and " " in fact:
+        fact = fact.rpartition(" ")[0]
+    return " ".join(fact.split()).strip(" ,;.:(")
 
 
 class MetricFamily(Settings):
@@ -194,7 +202,9 @@ def find_signs(statements: Sequence[Statement], span: LogSpan, table: SignTable)
     well = components_that_are_well(statements)
     for (name, component, source, _), group in sightings.items():
         is_over = source != "log" and component in well and all(statement.state == "untold" for statement in group)
-        yield _evidence(name, table.signs[name], component, group, span, is_over=is_over)
+        growth = measure_growth(group, span if source == "log" else LogSpan(None, None))
+        score = 1.0 if growth.is_news(_NEWS_FACTOR) and not is_over else _OLD_NEWS_SCORE
+        yield _evidence(name, table.signs[name], group, growth, score)
 
 
 def components_that_are_well(statements: Iterable[Statement]) -> set[str]:
@@ -212,21 +222,19 @@ def blamed_component(evidence: Evidence, sign: Sign) -> str:
     return (_target(found) if found else "") or evidence.component
 
 
-def _evidence(name: str, sign: Sign, component: str, group: list[Statement], span: LogSpan, *, is_over: bool) -> Evidence:
+def _evidence(name: str, sign: Sign, group: list[Statement], growth: Growth, score: float) -> Evidence:
     first = group[0]
     times = sorted(statement.time for statement in group if statement.time)
-    growth = measure_growth(group, span if first.source == "log" else LogSpan(None, None))
-    is_news = not is_over and growth.is_news(_NEWS_FACTOR)
     return Evidence(
         kind=EvidenceKind.LOG if first.source == "log" else EvidenceKind.KUBERNETES,
-        component=component,
+        component=first.component,
         subject=name,
         origin=first.origin,
         query=first.query,
         window=Window(start=times[0], end=times[-1]) if times else None,
         observed_at=times[-1] if times else None,
         value=growth.lines,
-        score=1.0 if is_news else _OLD_NEWS_SCORE,
+        score=score,
         excerpt=_excerpt(group, sign),
     )
 

@@ -19,7 +19,7 @@ _MISSING_COMMAND = re.compile(
 _NAME = re.compile(r"\b[a-z0-9]+(?:[-_.][a-z0-9]+)+\b")
 _COMMANDS = (
     "apt-get", "awk", "bash", "cat", "chmod", "chown", "cp", "curl", "date", "echo", "env", "find", "git", "grep", "gunicorn",
-    "gzip", "head", "java", "kubectl", "ls", "make", "mkdir", "mv", "mysql", "nginx", "node", "npm", "perl", "php", "pip", "printf",
+    "gzip", "head", "java", "kubectl", "ls", "make", "mkdir", "mv", "mysql", "nginx", "node", "npm", "perl", "php", "pip",
     "psql", "python", "redis-cli", "rm", "ruby", "sed", "sh", "sleep", "sort", "tail", "tar", "touch", "uvicorn", "wget",
     "xargs", "yarn",
 )  # fmt: skip

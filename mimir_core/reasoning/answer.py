@@ -14,7 +14,7 @@ def answer_of(diagnosis: Diagnosis, max_words: int = 150) -> str:
     answer = ""
     for sentence in _sentences(diagnosis):
         longer = f"{answer} {sentence}".strip()
-        if len(longer.split()) <= max_words:
+        if len(longer.split()) <= max_words and sentence not in answer:
             answer = longer
     return answer
 
@@ -26,6 +26,7 @@ def _sentences(diagnosis: Diagnosis) -> Iterator[str]:
     others = [h.statement for h in diagnosis.hypotheses if (h.component, h.fault_kind) not in named]
     if diagnosis.verdict is not Verdict.HEALTHY:
         for claim in diagnosis.symptoms:
-            yield f"Seen: {claim.text}."
+            if claim.text not in diagnosis.reason:
+                yield f"Seen: {claim.text}."
     for statement in others[:1] if named else others:
         yield f"Less likely: {statement}."

@@ -8,6 +8,7 @@ fine and its log is quiet); no evidence of trouble alone is "undetermined".
 
 from collections.abc import Iterable, Iterator
 
+from mimir_core.analysis.last_words import LAST_WORDS
 from mimir_core.analysis.pack import DIAGNOSIS, FINE, MITIGATION, QUIET
 from mimir_core.analysis.signs import MetricFamily, Sign, SignTable
 from mimir_core.config import DiagnoseSettings
@@ -92,7 +93,9 @@ class _Builtin:
         moved.sort(
             key=lambda item: (not self._felt(item), not self._is_affected(item), -item.score, item.component, item.subject)
         )
-        templates = [i for i in self._of(EvidenceKind.LOG) if not self._table.sign_of(i) and i.score > 0]
+        templates = [
+            i for i in self._of(EvidenceKind.LOG) if not self._table.sign_of(i) and i.score > 0 and i.subject != LAST_WORDS
+        ]
         templates.sort(key=lambda item: (not self._is_affected(item), -item.score, -_lines(item), item.subject))
         shown = [*alerts[:1], *moved[: _MAX_SYMPTOMS - 2], *templates][:_MAX_SYMPTOMS]
         return tuple(claim_about(item) for item in shown)

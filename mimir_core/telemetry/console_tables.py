@@ -37,9 +37,9 @@ def _read(lines: list[str]) -> Iterable[_Said] | None:
             return _kafka(lines[number + 1 :], columns)
         if {"name", "consumers"} <= set(columns):
             return _rabbitmq(lines[number + 1 :], columns)
-    fields = [found.groups() for line in lines if (found := _INFO.match(line.strip()))]
+    fields = [(found[1], found[2]) for line in lines if (found := _INFO.match(line.strip()))]
     if len(fields) >= max(_FEWEST_INFO_LINES, len(lines) // 2):
-        return _redis({name: value for name, value in fields})
+        return _redis(dict(fields))
     return None
 
 

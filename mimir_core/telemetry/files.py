@@ -29,6 +29,7 @@ from mimir_core.telemetry.kubectl_text import is_kubectl_text, parse_kubectl_tex
 from mimir_core.telemetry.log_text import parse_log_record, parse_log_text, parse_object
 from mimir_core.telemetry.manifests import find_manifests, parse_yaml
 from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, Signals, Statement, join_metrics, parse_time, workload_of
+from mimir_core.telemetry.trace_text import is_trace, parse_trace
 
 TRUTH_FILE = "expected.yaml"
 
@@ -174,6 +175,8 @@ class _Reader:
         content = _parse_json(body) or parse_yaml(body)
         if isinstance(content, Mapping | list):
             self._add_objects(content, component, origin, query)
+        elif is_trace(body):
+            self.signals.statements.extend(self._redacted(parse_trace(body, origin, query)))
         elif is_kubectl_text(body):
             self.signals.statements.extend(parse_kubectl_text(body, origin, query))
         elif console := parse_console(body, component, origin, query):

@@ -1,8 +1,8 @@
 """What ``kubectl describe``, ``get`` and ``get events`` print -> statements.
 
 Comes in: the output of one command; `split_commands` cuts what was pasted together. Goes out: :class:`Statement` records
-that quote the text: container states, conditions, events; ``kubectl_tables`` reads the rows of tables. Surprise: parsing is by the shape of the text, not
-by the command that made it, because pasted text often has no command.
+that quote the text: container states, conditions, events; ``kubectl_tables`` reads the rows of tables. Surprise: parsing is
+by the shape of the text, not by the command that made it, because pasted text often has no command.
 """
 
 import re
@@ -130,10 +130,8 @@ def _read_described(text: str) -> _Described:
                 container = name[1]
             elif entry and container:
                 state = _read_container_field(described, container, entry[2], (entry[3] or "").strip(), state)
-            elif container and state == "Requests" and (asked := _EXTENDED_RESOURCE.fullmatch(line)):
-                described.lines.append(_Line(f"container {container} requests {asked[1]}: {asked[2]}"))
-            elif container and state in ("Command", "Args"):
-                described.lines.append(_Line(f"container {container} {state}: {line.strip()}"))
+            elif container:
+                described.lines.extend(_container_line(container, state, line))
         if used := _QUOTA.fullmatch(line):
             described.lines.extend(_quota(*used.groups()))
     return described
@@ -172,6 +170,14 @@ def _read_container_field(described: _Described, container: str, key: str, value
     if key == "Restart Count" and value not in ("", "0"):
         described.lines.append(_Line(f"container {container} Restart Count: {value}"))
     return key if key in ("Command", "Args", "Requests") else state if key in _INSIDE else ""
+
+
+def _container_line(container: str, field: str, line: str) -> Iterator[_Line]:
+    """A line below a field of a container: a word of its command, or hardware that it asks for."""
+    if field in ("Command", "Args"):
+        yield _Line(f"container {container} {field}: {line.strip()}")
+    elif field == "Requests" and (asked := _EXTENDED_RESOURCE.fullmatch(line)):
+        yield _Line(f"container {container} requests {asked[1]}: {asked[2]}")
 
 
 def _quota(resource: str, used: str, hard: str) -> Iterator[_Line]:

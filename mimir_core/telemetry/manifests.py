@@ -30,9 +30,9 @@ def find_manifests(content: Any, origin: str, query: str = "") -> Iterator[Manif
 
 
 def parse_yaml(text: str) -> list[Any] | None:
-    """Return the documents in ``text`` as parsed YAML, or None when it holds no Kubernetes objects.
+    r"""Return the documents in ``text`` as parsed YAML, or None when it holds no Kubernetes objects.
 
-    >>> parse_yaml("apiVersion: v1\\nkind: Service")
+    >>> parse_yaml("apiVersion: v1\nkind: Service")
     [{'apiVersion': 'v1', 'kind': 'Service'}]
     >>> parse_yaml("kind regards") is None
     True

@@ -41,6 +41,7 @@ def test_the_commands_are_the_documented_ones() -> None:
     assert {name[0] for name in _names(main.app)} == {
         "stage",
         "version",
+        "bench",
         "diagnose",
         "nightly",
         "search",

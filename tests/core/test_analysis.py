@@ -116,7 +116,7 @@ def test_an_event_of_a_component_that_is_well_again_weighs_little() -> None:
     event = _said("Warning FailedScheduling: 0/3 nodes are available")
     now, bad = _said("web-1  1/1  Running", "fine"), _said("web-2  0/1  Pending", "bad")
     [over] = find_signs([event, now], NO_SPAN, read_signs())
-    [lasting] = find_signs([event, now, bad], NO_SPAN, read_signs())
+    [lasting] = (s for s in find_signs([event, now, bad], NO_SPAN, read_signs()) if s.subject == over.subject)
     [alone] = find_signs([event], NO_SPAN, read_signs())
     assert over.score < lasting.score == alone.score == 1.0
 

@@ -37,6 +37,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, planted_secrets: list[Plan
     for name in ("mimir_core", "tasks", "flows", "deployment"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "params.yaml", copy)
+    (copy / "requirements").mkdir()
+    shutil.copy(ROOT / "requirements" / "core.txt", copy / "requirements")
     lines = [planted.line for planted in planted_secrets]
     runbook = copy / "data" / "runbooks" / "leak.md"
     runbook.parent.mkdir(parents=True)
