@@ -29,6 +29,8 @@ _MOST_FACTS = 3
 _NEWS_FACTOR = 2.0
 """Lines whose rate did not grow by this factor were there before and say little about the incident."""
 _OLD_NEWS_SCORE = 0.2
+_NUMBER = re.compile(r"\d+")
+_STATUS_DIGITS = 3
 _JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -137,6 +139,12 @@ class SignTable(Settings):
                 raise ValueError(f"signs.{name}.explains: there is no {', '.join(sorted(unknown))}")
         return self
 
+    @cached_property
+    def places(self) -> dict[StatementSource, list[str]]:
+        """The signs that are looked for in each place."""
+        places: tuple[StatementSource, ...] = ("kubernetes", "log", "tool")
+        return {place: [name for name, sign in self.signs.items() if place in sign.places] for place in places}
+
     def name_of(self, evidence: Evidence) -> str | None:
         """Return the name of the sign that ``evidence`` bears, or of the family of its metric."""
         if self.sign_of(evidence):
@@ -193,11 +201,15 @@ def find_signs(statements: Sequence[Statement], span: LogSpan, table: SignTable)
         table: The signs to look for.
     """
     sightings: dict[tuple[str, str, str, str], list[Statement]] = defaultdict(list)
+    known: dict[tuple[StatementSource, str], list[str]] = {}
     for statement in statements:
         if statement.state == "fine":
             continue
-        for name, sign in table.signs.items():
-            if statement.source in sign.places and (found := sign.find(statement.text)):
+        shape = statement.source, shape_of(statement.text)
+        if shape not in known:
+            known[shape] = [name for name in table.places[statement.source] if table.signs[name].find(statement.text)]
+        for name in known[shape]:
+            if found := table.signs[name].find(statement.text):
                 sightings[name, statement.component, statement.source, _target(found)].append(statement)
     well = components_that_are_well(statements)
     for (name, component, source, _), group in sightings.items():
@@ -205,6 +217,25 @@ def find_signs(statements: Sequence[Statement], span: LogSpan, table: SignTable)
         growth = measure_growth(group, span if source == "log" else LogSpan(None, None))
         score = 1.0 if growth.is_news(_NEWS_FACTOR) and not is_over else _OLD_NEWS_SCORE
         yield _evidence(name, table.signs[name], group, growth, score)
+
+
+def shape_of(text: str) -> str:
+    """Return ``text`` with numbers made alike that no sign tells apart: lines of one shape bear the same signs.
+
+    A million lines have few shapes, and looking up a shape is much faster than trying every pattern. Zeros and the
+    status codes of HTTP stay, and whether a number has four digits.
+
+    >>> shape_of("GET /item/4711 200 in 37 ms"), shape_of("GET /item/9 503 in 0 ms")
+    ('GET /item/1111 111 in 1 ms', 'GET /item/1 503 in 0 ms')
+    """
+    return _NUMBER.sub(_alike, text)
+
+
+def _alike(found: re.Match[str]) -> str:
+    number = found[0]
+    if (len(number) == _STATUS_DIGITS and number[0] in "45") or not number.strip("0"):
+        return number
+    return "1" if len(number) < _STATUS_DIGITS else "1" * min(len(number), _STATUS_DIGITS + 1)
 
 
 def components_that_are_well(statements: Iterable[Statement]) -> set[str]:

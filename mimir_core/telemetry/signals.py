@@ -9,10 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pandas as pd
+from pandas._libs import NaTType
 
 from mimir_core.records import Incident, Outcome
 
@@ -173,12 +174,21 @@ def parse_time(value: object) -> datetime | None:
     except OverflowError:
         return None
     except ValueError:
-        text = str(value)
-        stamp = pd.to_datetime(text, utc=True, errors="coerce") if _YEAR.search(text) else pd.NaT
+        text = str(value).strip()
+        stamp = _parse_stamp(text) if _YEAR.search(text) else pd.NaT
     else:
         seconds = next((number / scale for scale in (1, 1e3, 1e6, 1e9) if 946684800 <= number / scale < 4102444800), None)
         stamp = pd.NaT if seconds is None else pd.Timestamp(seconds, unit="s", tz="UTC")
     return None if pd.isna(stamp) else stamp.floor("us").to_pydatetime()
+
+
+def _parse_stamp(text: str) -> pd.Timestamp | NaTType:
+    """ISO 8601 by the standard library, which is a hundred times as fast; all else as pandas reads it."""
+    try:
+        stamp = datetime.fromisoformat(text)
+    except ValueError:
+        return pd.to_datetime(text, utc=True, errors="coerce")
+    return pd.Timestamp(stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).tz_convert("UTC")
 
 
 def join_metrics(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
