@@ -60,6 +60,8 @@ class RetrieveSettings(Settings):
     top_k: int = Field(ge=1)
     candidates: int = Field(ge=1)
     """How many results each search hands to the ranking."""
+    context_words: int = Field(ge=1)
+    """The budget of an assembled context, in words and signs: about the word pieces of a model."""
     weights: RankWeights
     """Learned by benchmarks/reranking.py."""
 

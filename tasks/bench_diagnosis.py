@@ -65,6 +65,7 @@ def read_truth(case: Path) -> Truth:
             causes=tuple((cause["component"], FaultKind(cause["fault_kind"])) for cause in known.get("causes") or ()),
             required=tuple(known.get("required_keywords") or ()),
             forbidden=tuple(known.get("forbidden_keywords") or ()),
+            is_held_out=known.get("held_out") is True,
         )
     except (AttributeError, KeyError, ValueError, ValidationError) as error:
         raise InputError(f"{file}: the truth makes no sense: {error!r}") from error

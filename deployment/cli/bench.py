@@ -60,18 +60,25 @@ def diagnosis(
     for case in report["cases"]:
         table.add_row(*(Text(escape.line(str(case[key] or ""))) for key in ("case_id", "verdict", "category", "answer")))
     _print(table)
-    summary = report["summary"]
-    scores = Table("measure", "right", "of", "share", "95 % interval")
+    _print_summary("cases", report["summary"])
+    if held_out := report["summary"]["held_out"]:
+        _print_summary("held-out cases", held_out)
+    _write(json_file, report)
+
+
+def _print_summary(what: str, summary: dict[str, Any]) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
     rows = {name: summary[name] for name in _SCORES}
     for baseline, figures in summary["baselines"].items():
         rows |= {f"baseline {baseline}: {name}": figures[name] for name in ("category", "words") if figures and name in figures}
+    scores = Table("measure", "right", "of", "share", "95 % interval")
     for name, score in rows.items():
         if score:
             low, high = score["interval"]
             scores.add_row(name, str(score["right"]), str(score["of"]), f"{score['share']:.2f}", f"{low:.2f} to {high:.2f}")
     _print(scores)
-    sys.stdout.write(f"{summary['cases']} cases, {summary['unscored']} without truth (unscored); {summary['verdicts']}\n")
-    _write(json_file, report)
+    sys.stdout.write(f"{summary['cases']} {what}, {summary['unscored']} without truth (unscored); {summary['verdicts']}\n")
 
 
 def _say(what: str) -> None:

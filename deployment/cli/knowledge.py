@@ -47,10 +47,14 @@ def search(
     query: Annotated[str, typer.Argument(help="What you are looking for, in words.")],
     top_k: Annotated[int | None, typer.Option("-k", min=1, help="How many passages; retrieve.top_k when left out.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_context: Annotated[
+        bool, typer.Option("--context", help="Print the passages as one numbered text within retrieve.context_words.")
+    ] = False,
 ) -> None:
     """Search the runbooks: source, heading and score of each passage, best first."""
     from mimir_core.config import read_params  # noqa: PLC0415
     from mimir_core.errors import InputError  # noqa: PLC0415
+    from mimir_core.knowledge.context import assemble_context  # noqa: PLC0415
     from mimir_core.knowledge.question import Question  # noqa: PLC0415
     from mimir_core.safety import escape  # noqa: PLC0415
     from tasks import paths, wiring  # noqa: PLC0415
@@ -62,6 +66,12 @@ def search(
     passages = searcher.search(Question(query), top_k or params.retrieve.top_k)
     if as_json:
         sys.stdout.write(json.dumps([passage.model_dump(mode="json") for passage in passages], indent=2) + "\n")
+        return
+    if as_context:
+        context = assemble_context(passages, params.retrieve.context_words)
+        sys.stdout.write(escape.plain(f"{context.text}\n"))
+        if context.left_out:
+            sys.stderr.write(f"{context.left_out} passages did not fit into {params.retrieve.context_words} words\n")
         return
     for passage in passages:
         chunk = passage.chunk

@@ -23,6 +23,8 @@ class Truth(NamedTuple):
     causes: tuple[tuple[str, FaultKind], ...] = ()
     required: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
+    is_held_out: bool = False
+    """Written after the program was frozen, and never fitted: reported apart."""
 
     @property
     def is_known(self) -> bool:
@@ -42,7 +44,13 @@ class Answered(NamedTuple):
 
 
 def summarize(cases: Sequence[Answered]) -> dict[str, Any]:
-    """Return the figures of one run, with the baselines beside them."""
+    """Return the figures of one run with the baselines beside them; those of held-out cases apart, under ``held_out``."""
+    held_out = [case for case in cases if case.truth.is_held_out]
+    figures = _figures([case for case in cases if not case.truth.is_held_out])
+    return figures | {"held_out": _figures(held_out) if held_out else None}
+
+
+def _figures(cases: Sequence[Answered]) -> dict[str, Any]:
     with_category = [case for case in cases if case.truth.category]
     healthy = [case for case in cases if Verdict.HEALTHY is case.truth.verdict or Category.HEALTHY is case.truth.category]
     with_cause = [case for case in cases if case.truth.causes]

@@ -17,6 +17,8 @@ from mimir_core.records import Chunk, content_hash
 
 _WORD = re.compile(r"\w{1,12}|[^\w\s]")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
+REPEATED = "… "
+"""Opens a chunk that begins with the last words of the one before."""
 _FENCE_WORDS = 8
 """What the two lines around code count; four signs each where the code itself holds three."""
 
@@ -149,4 +151,4 @@ def _tail(piece: Block, words: int) -> str:
         return ""
     starts = [match.start() for match in _WORD.finditer(piece.text)]
     tail = piece.text if len(starts) <= words else piece.text[starts[-words] - 1 :].partition(" ")[2]
-    return f"… {tail}" if tail else ""
+    return f"{REPEATED}{tail}" if tail else ""

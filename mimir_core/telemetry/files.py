@@ -260,7 +260,7 @@ class _Reader:
         signals.metrics = join_metrics(self._metrics)
         signals.metrics_origin = ", ".join(dict.fromkeys(self._origins))
         signals.find_affected()
-        nothing_said = not signals.statements and signals.metrics.empty
+        nothing_said = signals.metrics.empty and not (signals.statements or signals.manifests or signals.query_loads)
         if nothing_said and not signals.incident.alerts and not signals.incident.question:
             dropped = f"; dropped: {dict(+signals.dropped)}" if +signals.dropped else ""
             raise InputError(
