@@ -23,14 +23,16 @@ class LogSpan(NamedTuple):
 
     window: Window | None
     onset: datetime | None
+    is_seen: bool = True
+    """Whether series show the onset; else it is only the time of the alert, and what ended before it is over."""
 
     @classmethod
-    def of(cls, statements: Iterable[Statement], onset: datetime | None) -> Self:
+    def of(cls, statements: Iterable[Statement], onset: datetime | None, *, is_seen: bool = True) -> Self:
         """Measure the span of all log lines."""
         times = [statement.time for statement in statements if statement.source == "log" and statement.time]
         window = Window(start=min(times), end=max(times)) if times else None
         inside = onset is not None and window is not None and window.start < onset <= window.end
-        return cls(window, onset if inside else None)
+        return cls(window, onset if inside else None, is_seen)
 
 
 class Growth(NamedTuple):
@@ -61,5 +63,5 @@ def measure_growth(said: Sequence[Statement], span: LogSpan) -> Growth:
     seconds_after = max((span.window.end - span.onset).total_seconds(), 1.0)
     factor = (after / seconds_after) / (before / seconds_before) if before else float("inf")
     quiet_share = (min(times) - span.window.start).total_seconds() / seconds_before
-    begins_late = quiet_share >= (_LATE if len(times) >= _ENOUGH_LINES else _VERY_LATE)
+    begins_late = span.is_seen and quiet_share >= (_LATE if len(times) >= _ENOUGH_LINES else _VERY_LATE)
     return Growth(Measurement(before=float(before), after=float(after), unit="lines"), factor, begins_late)

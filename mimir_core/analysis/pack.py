@@ -55,7 +55,7 @@ class EvidenceEngine:
         incident = signals.incident
         onset = find_onset(signals.metrics, incident.opened_at, self.detect)
         quiet = onset is None and not signals.metrics.empty
-        span = LogSpan.of(signals.statements, incident.opened_at if quiet else onset)
+        span = LogSpan.of(signals.statements, incident.opened_at if quiet else onset, is_seen=not quiet)
         statements = [*signals.statements, *examine_objects(signals.manifests), *describe_load(signals.query_loads)]
         statements.extend(find_misspellings(statements))
         found = [

@@ -20,10 +20,14 @@ from mimir_core.records import Candidate, Direction, Evidence, EvidenceKind, Fau
 from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, are_related
 
 _WORD = re.compile(r"[A-Za-z0-9][\w.-]*")
+_SHORTAGES = frozenset({FaultKind.DATABASE, FaultKind.MEMORY, FaultKind.QUOTA})
+"""A state that tells of one of these is the component's own; one of a failed connection may be anybody's."""
 _LAST_WORDS_WEIGHT = 0.2
 _EXPLAINED = 0.5
 """An effect counts half for the fault that explains it, and half for a fault of its own."""
 _UNCONNECTED = 0.5
+_ONLY_FELT = 0.5
+"""What users feel is what is to be explained: alone it carries no cause."""
 
 
 class _Vote(NamedTuple):
@@ -52,6 +56,8 @@ def rank_candidates(evidence: Iterable[Evidence], table: SignTable, affected: st
     for (component, fault_kind), reasons in by_pair.items():
         reasons.sort(key=lambda vote: (-vote.weight, vote.item.id))
         score = 1 - prod(1 - vote.weight for vote in reasons)
+        if all(_is_felt(vote.item, table) for vote in reasons):
+            score *= _ONLY_FELT
         candidates.append(
             Candidate(
                 component=component,
@@ -80,17 +86,26 @@ def _vote(item: Evidence, components: set[str], table: SignTable) -> _Vote | Non
 
 
 def _settle(votes: Sequence[_Vote], table: SignTable, affected: str | None) -> list[_Vote]:
-    """Where the affected component and another share a complaint and one names the other, the affected one is the victim."""
+    """Return the votes with shared complaints turned against one culprit.
+
+    That is who shows the shortage in its own state; else, of the affected component and one that it names or that names
+    it, the other one.
+    """
     complaints = [vote for vote in votes if (sign := table.sign_of(vote.item)) and sign.of_another]
-    culprits: dict[str, str] = {}
-    for mine in (vote.item for vote in complaints if vote.item.component == affected):
+    stated = {
+        vote.item.subject: vote.item.component
+        for vote in complaints
+        if vote.item.kind is EvidenceKind.KUBERNETES and vote.fault_kind in _SHORTAGES
+    }
+    culprits = dict(stated)
+    for mine in (vote.item for vote in complaints if vote.item.component == affected and vote.item.subject not in culprits):
         for other in (vote.item for vote in complaints if vote.item.component != affected and vote.item.subject == mine.subject):
             if other.component in _names_in(mine) or affected in _names_in(other):
                 culprits[mine.subject] = other.component
     shared = {id(vote): culprits[vote.item.subject] for vote in complaints if vote.item.subject in culprits}
     return [
         vote._replace(component=shared[id(vote)])
-        if id(vote) in shared and vote.item.component in (affected, shared[id(vote)])
+        if id(vote) in shared and (vote.item.subject in stated or vote.item.component in (affected, shared[id(vote)]))
         else vote
         for vote in votes
     ]
@@ -115,6 +130,12 @@ def _explain(votes: Sequence[_Vote], table: SignTable) -> list[_Vote]:
                 added.append(_Vote(cause.component, cause.fault_kind, effect.weight * cause.item.score * _EXPLAINED, effect.item))
     own = [vote._replace(weight=vote.weight * _EXPLAINED) if vote.item.id in explained else vote for vote in votes]
     return [*own, *(vote for vote in added if (vote.component, vote.fault_kind) not in _pairs_of(own, vote.item))]
+
+
+def _is_felt(item: Evidence, table: SignTable) -> bool:
+    """Whether it is what users feel: a symptom, and no reason for one."""
+    family = table.family_of(item.subject) if item.kind is EvidenceKind.METRIC else None
+    return family is not None and family.felt
 
 
 def _are_connected(cause: _Vote, effect: _Vote) -> bool:

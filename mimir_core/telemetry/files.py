@@ -38,6 +38,11 @@ _TARGET_OF_COMMAND = re.compile(
 )
 """Whose log is printed, or where a command is run."""
 _COMPONENT_PARAMS = ("pod_name", "pod", "name", "resource_name", "service", "deployment", "workload_name")
+_REFUSED = re.compile(
+    r"\s*(?:Error from server(?: \((?P<why>\w+)\))?:|Unable to connect to the server|"
+    r"The connection to the server \S+ was refused|error: [^\n]*\s*\Z|{\"status\": ?\"error\", ?\"errorType\")"
+)
+"""What a client says when it was given nothing: it tells of the request, not of the system."""
 _NAMED_FILE = re.compile(r"(?:describe|logs?|previous)-(?:(?:pods?|deployment|previous)-)?")
 _FRAME = re.compile(
     r"\A\s*(?:Command `[^\n]*` failed with return code \d+\s*)?(?:cmd:[^\n]*\n)?stdout:\n(?P<body>.*?)(?:\n\s*stderr:.*)?\Z",
@@ -172,6 +177,10 @@ class _Reader:
             self._add_output(printed, workload_of(target[1]) if target else component, origin, command or query)
 
     def _add_output(self, body: str, component: str, origin: str, query: str) -> None:
+        if refused := _REFUSED.match(body):
+            denied = refused["why"] in ("Forbidden", "Unauthorized")
+            self.signals.sources[query or origin] = Outcome.DENIED if denied else Outcome.ERROR
+            return
         content = _parse_json(body) or parse_yaml(body)
         if isinstance(content, Mapping | list):
             self._add_objects(content, component, origin, query)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mimir_core.telemetry.kubectl_tables import is_table, parse_tables
 from mimir_core.telemetry.signals import State, Statement, workload_of
 
-_PROMPT = re.compile(r"^\$ (?=kubectl|oc )", re.MULTILINE)
+_PROMPT = re.compile(r"^\$ (?=[a-z])", re.MULTILINE)
 _DESCRIBE = re.compile(r"^Name:\s+\S", re.MULTILINE)
 _DESCRIBE_TOO = re.compile(r"^(?:Namespace|Labels|Annotations|Roles|Status|CreationTimestamp):", re.MULTILINE)
 _CONTAINER = re.compile(r"^ {2,3}([^\s:]+):\s*$")
