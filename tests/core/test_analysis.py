@@ -1,17 +1,22 @@
 """What changed is found, what did not is not, and the blame goes where the evidence points."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from mimir_core.analysis.detect import compare_series, find_onset
+from mimir_core.analysis.last_words import find_last_words
 from mimir_core.analysis.lines import LogSpan
 from mimir_core.analysis.logs import find_templates
 from mimir_core.analysis.rank import rank_candidates
 from mimir_core.analysis.signs import find_signs, read_signs
+from mimir_core.analysis.spelling import find_misspellings
 from mimir_core.backends.drain import DrainMiner
 from mimir_core.config import DetectSettings, LogSettings
+from mimir_core.errors import ParamsError
 from mimir_core.records import Direction, Evidence, EvidenceKind, FaultKind
 from mimir_core.telemetry.signals import State, Statement
 
@@ -124,3 +129,100 @@ def test_an_event_of_a_component_that_is_well_again_weighs_little() -> None:
 def test_equal_scores_rank_by_name() -> None:
     lines = [_log(component, "no space left on device", 1) for component in ("b", "a", "c")]
     assert [c.component for c in rank_candidates(find_signs(lines, NO_SPAN, read_signs()), read_signs())] == ["a", "b", "c"]
+
+
+# --- what follows from what -----------------------------------------------------------------------------------------
+
+
+def _ranked(statements: list[Statement], affected: str | None = None, span: LogSpan = NO_SPAN) -> list[tuple[str, FaultKind]]:
+    found = list(find_signs(statements, span, read_signs()))
+    found += find_last_words(found, statements)
+    return [(c.component, c.fault_kind) for c in rank_candidates(found, read_signs(), affected)]
+
+
+def test_an_effect_speaks_for_its_cause() -> None:
+    crash = _said("Warning BackOff: Back-off restarting failed container web", "bad")
+    panic = _log("web", "panic: runtime error: invalid memory address or nil pointer dereference", 1)
+    assert _ranked([crash])[0] == ("web", FaultKind.CRASH)
+    assert _ranked([crash, panic])[0] == ("web", FaultKind.CODE_CHANGE)
+
+
+def test_of_two_that_share_a_complaint_the_affected_one_is_the_victim() -> None:
+    mine = _log("shop", "denied: will exceed the configured upper limit of 50 GiB (registry.example.net)", 1)
+    theirs = _log("registry", "repository team/shop: quota exceeded", 1)
+    assert _ranked([mine, theirs], "shop")[0] == ("registry", FaultKind.QUOTA)
+
+
+def test_a_shortage_belongs_to_who_shows_it_in_its_own_state() -> None:
+    complaints = [_log(name, "OOM command not allowed when used memory > 'maxmemory'.", 1) for name in ("a", "b", "c")]
+    state = Statement("tool", "cache", "used_memory 1000 of maxmemory 1000: memory is full", "info.txt", state="bad")
+    assert _ranked([*complaints, state], "a")[0] == ("cache", FaultKind.MEMORY)
+
+
+def test_what_is_far_from_the_question_counts_less() -> None:
+    mine = Statement("kubernetes", "web", "web-0  0/1  Pending  0  5m", "get.txt", state="bad")
+    far = Statement("kubernetes", "other", "other-0  0/1  ImagePullBackOff  0  9d", "get.txt", state="bad")
+    stuck = Statement("kubernetes", "web", "condition Available False MinimumReplicasUnavailable", "d.txt", state="bad")
+    found = list(find_signs([mine, far, stuck], NO_SPAN, read_signs()))
+
+    def score(affected: str | None) -> float:
+        ranked = rank_candidates(found, read_signs(), affected)
+        return next(candidate.score for candidate in ranked if candidate.component == "other")
+
+    assert score("web") == score(None) / 2
+
+
+def test_what_users_feel_is_no_cause_by_itself() -> None:
+    rows = pd.date_range(START, periods=80, freq="1min")
+    latency = np.concatenate([np.full(50, 100.0), np.full(30, 900.0)]) + np.random.default_rng(3).normal(0, 2, 80)
+    columns = pd.MultiIndex.from_tuples([("web", "latency_p95_ms"), ("web", "error_rate_percent")])
+    metrics = pd.DataFrame(np.column_stack([latency, latency / 100]), index=rows, columns=columns)
+    found = list(compare_series(metrics, START + timedelta(minutes=50), "m.csv", DETECT))
+    assert all(candidate.score < 0.35 for candidate in rank_candidates(found, read_signs(), "web"))
+
+
+def test_what_begins_shortly_before_the_onset_is_news_though_it_ends_there() -> None:
+    noise = [_log("web", f"GET /{n} 200", n) for n in range(60)]
+    stopped = [_log("worker", "consumer cancelled and not restarted", 37 + n) for n in range(3)]
+    lines = [*noise, *stopped]
+    [seen] = find_signs(lines, LogSpan.of(lines, START + timedelta(minutes=40)), read_signs())
+    [alerted] = find_signs(lines, LogSpan.of(lines, START + timedelta(minutes=40), is_seen=False), read_signs())
+    assert (seen.score, alerted.score) == (1.0, 0.2)
+
+
+def test_the_last_words_of_a_crash_are_the_telling_ones() -> None:
+    crash = _said("Warning BackOff: Back-off restarting failed container web", "bad")
+    lines = [_log("web", text, n) for n, text in enumerate(("starting", "cannot read licence file", "bye"))]
+    found = list(find_signs([crash], NO_SPAN, read_signs()))
+    [last] = find_last_words(found, lines)
+    assert last.excerpt == "cannot read licence file"
+    assert not list(find_last_words([], lines))
+
+
+def test_a_name_that_is_nearly_one_that_is_there_is_a_misspelling() -> None:
+    said = [
+        _said('Error: configmap "shop-setings" not found', "bad"),
+        _said("shop-settings  3  9d", "untold"),
+        _log("agent", "/bin/sh: crul: not found", 1),
+        _said('pod "web-7d9f8b6c54-x2k4p" not found', "untold"),
+        _said("web-7d9f8b6c54  1/1", "fine"),
+    ]
+    assert [s.text for s in find_misspellings(said)] == [
+        '"shop-setings" is not there, "shop-settings" is: a spelling mistake?',
+        '"crul" is not there, "curl" is: a spelling mistake?',
+    ]
+
+
+def test_a_sign_tells_the_facts_without_cut_words() -> None:
+    sign = read_signs().signs["ImagePull"]
+    excerpt = 'Failed to pull image "shop/web:2": manifest unknown\nBack-off pulling image "shop/web:2"'
+    assert sign.meaning(excerpt) == "the container image cannot be pulled: shop/web:2; manifest unknown"
+
+
+def test_a_table_that_explains_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    entry = (
+        "fault: disk\n    weight: 0.5\n    patterns: [x]\n    means: m\n    check: c\n    actions: [a]\n    explains: [Nothing]\n"
+    )
+    (tmp_path / "a.yaml").write_text(f"signs:\n  One:\n    {entry}")
+    with pytest.raises(ParamsError, match="there is no Nothing"):
+        read_signs(tmp_path)

@@ -234,3 +234,56 @@ def test_the_truth_is_not_opened_in_a_sub_folder_either(tmp_path: Path) -> None:
 def test_pasted_nothing_is_an_error() -> None:
     with pytest.raises(InputError, match="nothing to diagnose"):
         read_pasted("  \n")
+
+
+# --- what people really paste ---------------------------------------------------------------------------------------
+
+
+def _states(text: str) -> list[tuple[str, str]]:
+    return [(said.component, said.state) for said in read_pasted(text).statements]
+
+
+def test_rows_that_grep_cut_from_their_header_are_read() -> None:
+    rows = "shop   web-7d9f8b6c54-x2k4p   0/1   Running   27 (43s ago)   39d   10.0.0.1   wk-1\nshop   db   1/1   1   1   18d\n"
+    assert _states(rows) == [("web", "bad"), ("db", "fine")]
+
+
+def test_a_lineage_tree_is_a_table() -> None:
+    tree = "NAME                          READY   STATUS    AGE\nJob/import                    -                 3h\n"
+    tree += "├── Pod/import-2s4j2          0/1     Error     3h\n"
+    assert ("import", "bad") in _states(tree)
+
+
+def test_plain_and_json_lines_may_be_mixed() -> None:
+    text = 'server started\n{"level":50,"time":1767225600000,"msg":"boom","err":{"message":"no such host"}}\n** done\n'
+    said = read_pasted(text).statements
+    assert [(s.text, s.level) for s in said] == [("server started", ""), ("boom: no such host", "error"), ("** done", "")]
+
+
+@pytest.mark.parametrize(
+    ("printed", "outcome"),
+    [
+        ('Error from server (Forbidden): nodes "a" is forbidden: User "x" cannot get resource', Outcome.DENIED),
+        ('Error from server (NotFound): pods "a" not found', Outcome.ERROR),
+        ("Unable to connect to the server: net/http: TLS handshake timeout", Outcome.ERROR),
+        ("error: Metrics API not available", Outcome.ERROR),
+    ],
+)
+def test_a_refusal_tells_of_the_asker_not_of_the_system(printed: str, outcome: Outcome) -> None:
+    signals = read_pasted(f"$ kubectl get x\n{printed}\n$ kubectl get pods\nNAME   READY   STATUS\nweb-0   1/1   Running\n")
+    assert signals.sources["kubectl get x"] is outcome
+    assert [said.component for said in signals.statements] == ["web"]
+
+
+def test_what_a_tool_prints_to_stderr_is_not_about_the_system(tmp_path: Path) -> None:
+    text = "Command `argocd app get x` failed with return code 1\nstdout:\nName: x\nNamespace: a\n\nstderr:\nconnection refused\n"
+    case = tmp_path / "c.json"
+    case.write_text(json.dumps({"question": "what is wrong?", "evidence": [{"tool": "t", "text": text}]}))
+    assert not [said for said in read_case(case).statements if "refused" in said.text]
+
+
+def test_the_component_that_the_question_names_is_the_affected_one(tmp_path: Path) -> None:
+    rows = "NAME                   READY   STATUS\nweb-7d9f8b6c54-x2k4p   1/1     Running\nweb-cache-0            1/1     Running\n"
+    case = tmp_path / "c.json"
+    case.write_text(json.dumps({"question": "is web-cache-0 slow, or web?", "evidence": [{"tool": "t", "text": rows}]}))
+    assert read_case(case).incident.service == "web-cache"
