@@ -283,7 +283,7 @@ def test_what_a_tool_prints_to_stderr_is_not_about_the_system(tmp_path: Path) ->
 
 
 def test_the_component_that_the_question_names_is_the_affected_one(tmp_path: Path) -> None:
-    rows = "NAME                   READY   STATUS\nweb-7d9f8b6c54-x2k4p   1/1     Running\nweb-cache-0            1/1     Running\n"
+    rows = "NAME                   READY   STATUS\nweb-7d9f8b6c54-x2k4p   1/1     Running\nweb-cache-0   1/1   Running\n"
     case = tmp_path / "c.json"
     case.write_text(json.dumps({"question": "is web-cache-0 slow, or web?", "evidence": [{"tool": "t", "text": rows}]}))
     assert read_case(case).incident.service == "web-cache"
