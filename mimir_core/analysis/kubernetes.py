@@ -1,6 +1,6 @@
 """Kubernetes objects held against each other -> statements about what does not fit.
 
-Comes in: manifests as the API gives them. Goes out: statements for the signs of ``signs.yaml``: a Service that selects no
+Comes in: manifests as the API gives them. Goes out: statements for the signs of ``sign_table``: a Service that selects no
 pod, an Ingress without its backend, an autoscaler that cannot read its metrics, a webhook that nobody answers. Surprise: an
 object counts as missing only when objects of its kind were read in that namespace; what was not asked for is not missing.
 """

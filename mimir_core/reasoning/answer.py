@@ -24,9 +24,10 @@ def _sentences(diagnosis: Diagnosis) -> Iterator[str]:
     yield diagnosis.reason
     named = {(cause.component, cause.fault_kind) for cause in diagnosis.causes}
     others = [h.statement for h in diagnosis.hypotheses if (h.component, h.fault_kind) not in named]
-    if diagnosis.verdict is not Verdict.HEALTHY:
-        for claim in diagnosis.symptoms:
-            if claim.text not in diagnosis.reason:
-                yield f"Seen: {claim.text}."
+    if diagnosis.verdict is Verdict.HEALTHY:
+        return
+    for claim in diagnosis.symptoms:
+        if claim.text not in diagnosis.reason:
+            yield f"Seen: {claim.text}."
     for statement in others[:1] if named else others:
         yield f"Less likely: {statement}."

@@ -55,7 +55,8 @@ def _say(claim: Claim, evidence: Evidence) -> str:
     if evidence.kind is EvidenceKind.METRIC:
         return f"{speaker} {claim.subject} {_movement(claim)}"
     if claim.subject == QUIET:
-        return f"{speaker} logged nothing new and no sign of trouble in {claim.value:g} lines, at last {_quote(evidence)}"
+        lines = "1 line" if claim.value == 1 else f"{claim.value:g} lines"
+        return f"{speaker} logged nothing new and no sign of trouble in {lines}, at last {_quote(evidence)}"
     if claim.subject == LAST_WORDS:
         return f"{speaker} said before it ended {_quote(evidence)}"
     if claim.subject == FINE:
