@@ -20,11 +20,11 @@ help:  ## List the verbs
 setup: $(STAMP)  ## Make .venv with the locked packages
 
 run: setup  ## Index the runbooks, then diagnose the shipped incidents under Prefect
-	@echo "1/3 dvc repro: documents -> chunks -> vectors (half a minute, nothing when up to date)" >&2
+	@echo "1/3 dvc repro: documents -> chunks -> vectors (a minute, nothing when up to date)" >&2
 	@$(BIN)/dvc repro --quiet
 	@echo "2/3 mimir knowledge publish: the index that searches use" >&2
 	@$(BIN)/mimir knowledge publish
-	@echo "3/3 mimir nightly: a diagnosis of every case in data/incidents (half a minute)" >&2
+	@echo "3/3 mimir nightly: a diagnosis of every case in data/incidents (a minute)" >&2
 	@$(BIN)/mimir nightly
 
 test: setup  ## Run what CI runs: ruff, mypy, lint-imports, pytest

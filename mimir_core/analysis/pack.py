@@ -36,6 +36,9 @@ DIAGNOSIS, MITIGATION = "diagnosis", "mitigation"
 
 _LOUD_LEVELS = frozenset({"warn", "warning", "error", "severe", "critical", "fatal", "panic"})
 _QUOTED_CHARACTERS = 160
+_MORE_SIGNS = 2
+_PASSAGES_LOOKED_AT = 30
+"""Enough for all sections of the best pages."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,16 @@ class EvidenceEngine:
         )
 
     def _passages(self, incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence]) -> Iterator[Evidence]:
-        """Look for what to check and what to do, in this order; half of the passages each."""
+        """Look up what to check and what to do, half of the passages each; for further causes the best of each."""
         half = self.diagnose.passages // 2
-        about = question_about(incident, _words(candidates, found, self.table))
-        for wanted in (DIAGNOSIS, MITIGATION) if half else ():
-            for passage in self.search(about._replace(words=f"{about.words} {wanted}"), half):
-                if passage.score >= self.diagnose.min_passage_score:
-                    yield _passage_evidence(passage)
+        further = [c for c in candidates[1 : self.diagnose.max_hypotheses] if c.score >= self.diagnose.min_confidence]
+        for candidate in (*(candidates[:1] or (None,)), *further) if half else ():
+            about = question_about(incident, _words(candidate, found, self.table) if candidate else "")
+            passages = self.search(about, _PASSAGES_LOOKED_AT)
+            for wanted in (DIAGNOSIS, MITIGATION):
+                fitting = _sections(passages, wanted, self.diagnose.min_passage_score)
+                for passage in fitting[: 1 if candidate in further else half]:
+                    yield _passage_evidence(passage, candidate)
 
 
 def _alerts(incident: Incident) -> Iterator[Evidence]:
@@ -150,21 +156,33 @@ def _sign_of_health(kind: EvidenceKind, subject: str, said: list[Statement]) -> 
     )
 
 
-def _words(candidates: tuple[Candidate, ...], found: list[Evidence], table: SignTable) -> str:
-    """What the deciding evidence means; nothing where no candidate is known."""
-    if not candidates:
-        return ""
-    deciding = next(item for item in found if item.id == candidates[0].evidence_ids[0])
-    if sign := table.sign_of(deciding):
-        return f"{sign.means} {deciding.subject} {deciding.excerpt.splitlines()[0][:_QUOTED_CHARACTERS]}"
-    return f"{deciding.subject} {deciding.direction.value}"
+def _words(candidate: Candidate, found: list[Evidence], table: SignTable) -> str:
+    """What the evidence for a candidate means, and what the deciding line says."""
+    deciding, *more = (item for evidence_id in candidate.evidence_ids for item in found if item.id == evidence_id)
+    if not (sign := table.sign_of(deciding)):
+        return f"{deciding.subject} {deciding.direction.value}"
+    meanings = [sign.meaning(deciding.excerpt), deciding.subject]
+    signs = ((item, table.sign_of(item)) for item in more[:_MORE_SIGNS])
+    meanings.extend(other.meaning(item.excerpt) for item, other in signs if other and other.fault is candidate.fault_kind)
+    return " ".join([*dict.fromkeys(meanings), deciding.excerpt.splitlines()[0][:_QUOTED_CHARACTERS]])
 
 
-def _passage_evidence(passage: Passage) -> Evidence:
+def _sections(passages: list[Passage], wanted: str, min_score: float) -> list[Passage]:
+    """The passages of the pages that fit, sections with the wanted heading first, the best page's before the next one's."""
+    pages = list(dict.fromkeys(passage.chunk.path for passage in passages))
+    fit = {passage.chunk.path for passage in passages if passage.score >= min_score}
+    return sorted(
+        (passage for passage in passages if passage.chunk.path in fit),
+        key=lambda passage: (wanted not in passage.chunk.heading.lower(), pages.index(passage.chunk.path), passage.rank),
+    )
+
+
+def _passage_evidence(passage: Passage, candidate: Candidate | None) -> Evidence:
+    """A passage, for the component whose trouble it was looked up for."""
     chunk = passage.chunk
     return Evidence(
         kind=EvidenceKind.RUNBOOK,
-        component="",
+        component=candidate.component if candidate else "",
         subject=f"{chunk.title} > {chunk.heading}" if chunk.heading else chunk.title,
         origin=chunk.path,
         query=chunk.id,

@@ -85,7 +85,9 @@ class Sign(Settings):
     def facts_in(self, text: str) -> list[str]:
         """Return what ``text`` says in particular, without repetition."""
         found = (_whole_words(match) for fact in self._fact_expressions for match in fact.finditer(text))
-        return list({fact.casefold(): fact for fact in found if fact}.values())[:_MOST_FACTS]
+        facts = list({fact.casefold(): fact for fact in found if fact}.values())
+        said_by_another = {one for one in facts for other in facts if one != other and one.casefold() in other.casefold()}
+        return [fact for fact in facts if fact not in said_by_another][:_MOST_FACTS]
 
     def meaning(self, excerpt: str = "", *, of_target: bool = False) -> str:
         """Return the plain words for the component that spoke, or for the one that it speaks against, with the facts."""

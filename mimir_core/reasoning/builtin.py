@@ -130,7 +130,7 @@ class _Builtin:
                     yield Check(command=source, would_show=claim_about(item).text, state="done", evidence_ids=(item.id,))
             if (sign := self._sign(candidate)) and (command := self._fill(sign.check, candidate)) and command not in asked:
                 asked.add(command)
-                passage = self._passage(DIAGNOSIS)
+                passage = self._passage(DIAGNOSIS, candidate.component)
                 shows = f"whether it is so that {self._means(candidate)}"
                 if passage:
                     shows += f"; runbook: {passage.subject}"
@@ -153,7 +153,7 @@ class _Builtin:
         for cause in causes:
             deciding = self._by_id[cause.evidence_ids[0]]
             sign = self._table.sign_of(deciding)
-            passage = self._passage(MITIGATION)
+            passage = self._passage(MITIGATION, cause.component)
             for name in sign.actions if sign else ("collect_more_evidence",):
                 if proposed < _MAX_ACTIONS:
                     proposed += 1
@@ -224,7 +224,7 @@ class _Builtin:
         words = sign.meaning(first.excerpt, of_target=candidate.component != first.component)
         facts = (fact for item in more if (other := self._own_sign(item, candidate)) for fact in other.facts_in(item.excerpt))
         new = [fact for fact in dict.fromkeys(facts) if fact.casefold() not in words.casefold()]
-        return "; ".join([words, *new[:_MORE_FACTS]])
+        return ("; " if ": " in words else ": ").join([words, "; ".join(new[:_MORE_FACTS])]) if new else words
 
     def _own_sign(self, item: Evidence, candidate: Candidate) -> Sign | None:
         sign = self._table.sign_of(item)
@@ -265,10 +265,11 @@ class _Builtin:
             if calm or item.subject == FINE:
                 yield item
 
-    def _passage(self, wanted: str) -> Evidence | None:
-        """The best passage under the heading that is wanted, else the best passage."""
-        fitting = (passage for passage in self._passages if wanted in passage.subject.lower())
-        return next(fitting, self._passages[0] if self._passages else None)
+    def _passage(self, wanted: str, component: str) -> Evidence | None:
+        """The best passage for a component under the heading that is wanted, else the best one for it, else the best."""
+        ours = [passage for passage in self._passages if passage.component == component] or self._passages
+        fitting = (passage for passage in ours if wanted in passage.subject.lower())
+        return next(fitting, ours[0] if ours else None)
 
     def _namespace(self, component: str) -> str:
         """Where the component lives, as read; else where the alert says; else a word that no cluster takes for a place."""
