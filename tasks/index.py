@@ -18,7 +18,12 @@ def index(params: Params) -> None:
     """Write data/vectors.npy and reports/index.json."""
     chunks = read_records(paths.CHUNKS, Chunk)
     embedder = wiring.embedder_from(params.index)
-    indexed = embed_chunks(chunks, embedder, SqliteVectors(paths.EMBEDDINGS))
+    indexed = embed_chunks(
+        chunks,
+        embedder,
+        SqliteVectors(paths.EMBEDDINGS),
+        lambda done, of: logger.info("index: %s of %s new texts embedded", done, of),
+    )
     np.save(paths.VECTORS, indexed.vectors)
     rows, dimensions = indexed.vectors.shape
     write_report(

@@ -1,5 +1,6 @@
 """bm25s: whole pages by BM25, the baseline that hybrid search has to beat."""
 
+import logging
 import re
 from collections.abc import Mapping
 
@@ -13,6 +14,7 @@ class Bm25Pages:
 
     def __init__(self, pages: Mapping[str, str]) -> None:
         """Index ``pages``: text by path."""
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it logs every step at debug level, to stderr
         self._paths = list(pages)
         self._bm25 = bm25s.BM25()
         self._bm25.index(_tokens(pages.values()), show_progress=False)

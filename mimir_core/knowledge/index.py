@@ -6,7 +6,7 @@ together: a passage on "Mitigation" alone does not say of what.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol, Self
 
@@ -85,8 +85,17 @@ def split_names(text: str) -> list[str]:
     return [part for name in names for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
-def embed_chunks(chunks: Sequence[Chunk], embedder: Embedder, cache: VectorCache) -> Indexed:
-    """Return the vectors of ``chunks``, in their order; only texts that the cache does not know are embedded."""
+def embed_chunks(
+    chunks: Sequence[Chunk], embedder: Embedder, cache: VectorCache, progress: Callable[[int, int], None]
+) -> Indexed:
+    """Return the vectors of ``chunks``, in their order; only texts that the cache does not know are embedded.
+
+    Args:
+        chunks: What to embed.
+        embedder: The model.
+        cache: What was embedded before; written after every few hundred texts, so that a killed run goes on from there.
+        progress: Told how many of how many new texts are embedded.
+    """
     keys = [_key(embedder.model, embedded_text(chunk)) for chunk in chunks]
     texts = dict(zip(keys, map(embedded_text, chunks), strict=True))
     known = dict(cache.read(list(texts)))
@@ -96,6 +105,7 @@ def embed_chunks(chunks: Sequence[Chunk], embedder: Embedder, cache: VectorCache
         computed = dict(zip(some, embedder.embed([texts[key] for key in some]), strict=True))
         cache.write(computed)
         known |= computed
+        progress(start + len(some), len(new))
     return Indexed(np.stack([known[key] for key in keys]).astype(np.float32), len(new))
 
 

@@ -21,6 +21,10 @@ SETTINGS = read_params(paths.PARAMS).retrieve.model_copy(update={"candidates": 2
 WORDS = ("disk", "memory", "probe", "image", "dns", "certificate", "queue", "node")
 
 
+def silent(done: int, of: int) -> None:
+    """Nobody looks."""
+
+
 class LetterEmbedder:
     """Counts the words it knows: two texts are near when they share some."""
 
@@ -68,8 +72,8 @@ def publish(index: LanceIndex, chunks: list[Chunk]) -> str:
 
 def test_only_texts_that_the_cache_does_not_know_are_embedded(tmp_path: Path) -> None:
     first, second, cache = LetterEmbedder(), LetterEmbedder(), SqliteVectors(tmp_path / "vectors.sqlite")
-    before = embed_chunks(CHUNKS, first, cache)
-    after = embed_chunks([chunk(9, "A new queue."), *CHUNKS[::-1]], second, cache)
+    before = embed_chunks(CHUNKS, first, cache, silent)
+    after = embed_chunks([chunk(9, "A new queue."), *CHUNKS[::-1]], second, cache, silent)
     assert (before.embedded, after.embedded) == (4, 1)
     assert second.embedded == ["Runbook\nA new queue."]
     assert np.array_equal(after.vectors[1:], before.vectors[::-1])
@@ -77,15 +81,15 @@ def test_only_texts_that_the_cache_does_not_know_are_embedded(tmp_path: Path) ->
 
 def test_another_model_shares_no_vectors(tmp_path: Path) -> None:
     cache = SqliteVectors(tmp_path / "vectors.sqlite")
-    embed_chunks(CHUNKS, LetterEmbedder("a"), cache)
-    assert embed_chunks(CHUNKS, LetterEmbedder("b"), cache).embedded == 4
+    embed_chunks(CHUNKS, LetterEmbedder("a"), cache, silent)
+    assert embed_chunks(CHUNKS, LetterEmbedder("b"), cache, silent).embedded == 4
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     many, cache = [chunk(number, f"disk {number}") for number in range(1000)], SqliteVectors(tmp_path / "vectors.sqlite")
     with pytest.raises(KeyboardInterrupt):
-        embed_chunks(many, DyingEmbedder(), cache)
-    assert embed_chunks(many, LetterEmbedder(), cache).embedded == 1000 - 512
+        embed_chunks(many, DyingEmbedder(), cache, silent)
+    assert embed_chunks(many, LetterEmbedder(), cache, silent).embedded == 1000 - 512
 
 
 # --- publishing -----------------------------------------------------------------------------------------------------
