@@ -28,8 +28,9 @@ from mimir_core.records import Chunk
 from tasks import paths, wiring
 
 _CORPUS = "corpus"
-_DEPTH = 100
-"""Chunks that each search hands over: enough for ten different pages."""
+_DEPTHS = (100, 400, 1600)
+"""Chunks that a search is asked for, until they are of ten different pages."""
+_PAGES = 10
 
 
 class Pair(NamedTuple):
@@ -76,8 +77,8 @@ def bench_retrieval(folder: Path, params: Params, progress: Callable[[str], None
     bm25 = Bm25Pages(pages)
     methods: dict[str, Callable[[Question], list[str]]] = {
         "bm25": lambda question: bm25.rank(question.words),
-        "vector": lambda question: pages_of(searcher.nearest(question.words, _DEPTH)),
-        "hybrid": lambda question: pages_of(passage.chunk for passage in searcher.search(question, _DEPTH)),
+        "vector": lambda question: _deep_enough(lambda depth: searcher.nearest(question.words, depth)),
+        "hybrid": lambda question: _deep_enough(lambda depth: [found.chunk for found in searcher.search(question, depth)]),
     }
     relevant = {pair.id: set(pair.relevant) for pair in pairs if pair.relevant}
     report: dict[str, Any] = {}
@@ -148,6 +149,16 @@ def publish_corpus(folder: Path, params: Params, progress: Callable[[str], None]
 def pages_of(chunks: Iterable[Chunk]) -> list[str]:
     """Return the pages of ``chunks`` as paths in the corpus, each where its best chunk stands."""
     return list(dict.fromkeys(chunk.path.removeprefix(f"{_CORPUS}/") for chunk in chunks))
+
+
+def _deep_enough(search: Callable[[int], list[Chunk]]) -> list[str]:
+    """Return at least ten pages where the corpus has them: one page may hold a hundred chunks about the same."""
+    pages: list[str] = []
+    for depth in _DEPTHS:
+        pages = pages_of(search(depth))
+        if len(pages) >= _PAGES:
+            break
+    return pages
 
 
 def _answer(pairs: list[Pair], rank: Callable[[Question], list[str]]) -> tuple[dict[str, list[str]], list[float]]:
