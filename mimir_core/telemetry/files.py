@@ -40,7 +40,7 @@ _TARGET_OF_COMMAND = re.compile(
 _COMPONENT_PARAMS = ("pod_name", "pod", "name", "resource_name", "service", "deployment", "workload_name")
 _REFUSED = re.compile(
     r"\s*(?:Error from server(?: \((?P<why>\w+)\))?:|Unable to connect to the server|"
-    r"The connection to the server \S+ was refused|error: [^\n]*\s*\Z|{\"status\": ?\"error\", ?\"errorType\")"
+    r"The connection to the server \S+ was refused|error: [^\n]*\s*\Z)[^\n]*"
 )
 """What a client says when it was given nothing: it tells of the request, not of the system."""
 _NAMED_FILE = re.compile(r"(?:describe|logs?|previous)-(?:(?:pods?|deployment|previous)-)?")
@@ -177,11 +177,16 @@ class _Reader:
             self._add_output(printed, workload_of(target[1]) if target else component, origin, command or query)
 
     def _add_output(self, body: str, component: str, origin: str, query: str) -> None:
-        if refused := _REFUSED.match(body):
+        while refused := _REFUSED.match(body):
             denied = refused["why"] in ("Forbidden", "Unauthorized")
             self.signals.sources[query or origin] = Outcome.DENIED if denied else Outcome.ERROR
-            return
+            body = body[refused.end() :]
+            if not body.strip():
+                return
         content = _parse_json(body) or parse_yaml(body)
+        if isinstance(content, Mapping) and content.get("status") == "error" and "errorType" in content:
+            self.signals.sources[query or origin] = Outcome.ERROR  # as Prometheus answers a query that it cannot run
+            return
         if isinstance(content, Mapping | list):
             self._add_objects(content, component, origin, query)
         elif is_trace(body):
