@@ -18,6 +18,8 @@ class Finding(NamedTuple):
 
     manifest: Manifest
     text: str
+    is_broken: bool = True
+    """Whether it does not work; else it works and is worth a look."""
 
 
 class _Cluster:
@@ -40,9 +42,9 @@ def examine_objects(manifests: Sequence[Manifest]) -> Iterator[Statement]:
     cluster = _Cluster(manifests)
     for analyzer in (
         _services, _ingresses, _workloads, _autoscalers, _claims, _jobs, _cron_jobs, _nodes, _webhooks, _budgets, _policies,
-        _config_maps, _pods, _routes,
+        _config_maps, _pods, _routes, _operators, _privileges,
     ):  # fmt: skip
-        for manifest, text in analyzer(cluster):
+        for manifest, text, is_broken in analyzer(cluster):
             component = manifest.name if manifest.kind == "Node" else workload_of(manifest.name)
             yield Statement(
                 source="kubernetes",
@@ -51,7 +53,7 @@ def examine_objects(manifests: Sequence[Manifest]) -> Iterator[Statement]:
                 origin=manifest.origin,
                 query=manifest.query,
                 namespace=manifest.namespace,
-                state="bad",
+                state="bad" if is_broken else "untold",
             )
 
 
@@ -205,6 +207,31 @@ def _routes(cluster: _Cluster) -> Iterator[Finding]:
             for condition in _list(_at(status, "conditions")):
                 if _at(condition, "status") == "False":
                     yield Finding(route, f"condition {_at(condition, 'type')} False: {_at(condition, 'message')}")
+
+
+def _operators(cluster: _Cluster) -> Iterator[Finding]:
+    """Objects of the Operator Lifecycle Manager."""
+    kinds = ("CatalogSource", "ClusterCatalog", "ClusterExtension", "ClusterServiceVersion", "InstallPlan", "Subscription")
+    for operator in cluster.of(*kinds):
+        said = (operator.at("status", "phase"), operator.at("status", "connectionState", "lastObservedState"))
+        for state in said:
+            if state in ("Failed", "TRANSIENT_FAILURE", "CONNECTING"):
+                yield Finding(operator, f"is in state {state}: {operator.at('status', 'message') or 'no message'}")
+        for condition in _list(operator.at("status", "conditions")):
+            kind, status = str(_at(condition, "type")), str(_at(condition, "status"))
+            if status == ("True" if kind.endswith(("Unhealthy", "Failed", "Missing")) else "False"):
+                yield Finding(operator, f"condition {kind} {status}: {_at(condition, 'message')}")
+    groups = cluster.of("OperatorGroup")
+    for group in groups:
+        if sum(other.namespace == group.namespace for other in groups) > 1:
+            yield Finding(group, "is not the only OperatorGroup of its namespace: no operator is installed there")
+
+
+def _privileges(cluster: _Cluster) -> Iterator[Finding]:
+    for pod in cluster.of("Pod"):
+        for container in _list(pod.at("spec", "containers")):
+            if _at(container, "securityContext", "privileged") is True:
+                yield Finding(pod, f"container {_at(container, 'name')} runs privileged", is_broken=False)
 
 
 def _labels(manifest: Manifest) -> dict[str, str]:

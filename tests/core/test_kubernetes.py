@@ -82,6 +82,30 @@ MOUNTING = pod("web-0", {"app": "web"}, volumes=[{"configMap": {"name": "setting
         ([MOUNTING, thing("ConfigMap", "other", data={"a": "b"})], "MissingConfig", 'ConfigMap "settings", which does not exist'),
         ([thing("ConfigMap", "empty")], "SelectorMatchesNothing", ""),
         (
+            [thing("InstallPlan", "p", status={"phase": "Failed", "message": "no CRD"})],
+            "OperatorFailed",
+            "is in state Failed: no CRD",
+        ),
+        (
+            [thing("CatalogSource", "c", status={"connectionState": {"lastObservedState": "TRANSIENT_FAILURE"}})],
+            "OperatorFailed",
+            "TRANSIENT_FAILURE",
+        ),
+        ([thing("OperatorGroup", "a"), thing("OperatorGroup", "b")], "OperatorFailed", ""),
+        (
+            [pod("web-0", {}, containers=[{"name": "app", "securityContext": {"privileged": True}}])],
+            "RunsPrivileged",
+            "",
+        ),
+        (
+            [
+                thing("PersistentVolumeClaim", "d", spec={"storageClassName": "fast"}, status={}),
+                thing("StorageClass", "slow", metadata={"namespace": ""}),
+            ],
+            "VolumeClaimUnbound",
+            'storage class "fast", which does not exist',
+        ),
+        (
             [
                 thing(
                     "HTTPRoute",
