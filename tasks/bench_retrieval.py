@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from mimir_core.backends.bm25 import Bm25Pages
 from mimir_core.backends.lance import LanceIndex
-from mimir_core.backends.sqlite_vectors import SqliteVectors
+from mimir_core.backends.sqlite_tables import SqliteVectors
 from mimir_core.config import Params
 from mimir_core.errors import InputError
 from mimir_core.evaluation.retrieval import score_rankings

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from mimir_core.backends.sqlite_vectors import SqliteVectors
+from mimir_core.backends.sqlite_tables import SqliteVectors
 from mimir_core.config import Params
 from mimir_core.knowledge.index import embed_chunks, version_of
 from mimir_core.records import Chunk

@@ -13,7 +13,7 @@ from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.markup import escape_placeholders, level_fences, read_rows, strip_navigation
 from mimir_core.backends.minilm import SentenceEmbedder
 from mimir_core.backends.pypdf_pages import PyPdfReader
-from mimir_core.backends.sqlite_cache import SqliteCache
+from mimir_core.backends.sqlite_tables import SqliteCache
 from mimir_core.backends.unstructured_reader import UnstructuredReader
 from mimir_core.config import IndexSettings, IngestSettings, Params
 from mimir_core.knowledge import blocks, clean, parse

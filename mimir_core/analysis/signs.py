@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from mimir_core.analysis.lines import Growth, LogSpan, measure_growth
 from mimir_core.config import Settings
 from mimir_core.errors import ParamsError
+from mimir_core.knowledge.index import separate
 from mimir_core.records import Direction, Evidence, EvidenceKind, FaultKind, Probability, Window
 from mimir_core.telemetry.signals import Statement, StatementSource, workload_of
 
@@ -31,7 +32,6 @@ _NEWS_FACTOR = 2.0
 _OLD_NEWS_SCORE = 0.2
 _NUMBER = re.compile(r"\d+")
 _STATUS_DIGITS = 3
-_JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class Sign(Settings):
@@ -169,7 +169,7 @@ class SignTable(Settings):
 
     def family_name(self, metric: str) -> str | None:
         """Return the name of the family of a metric, or None."""
-        words = " ".join(re.findall(r"[a-z0-9]+", _JOINT.sub(" ", metric).lower()))
+        words = " ".join(re.findall(r"[a-z0-9]+", separate(metric).lower()))
         return next((name for name, family in self.metrics.items() if family.expression.search(words)), None)
 
 

@@ -1,12 +1,11 @@
 """bm25s: whole pages by BM25, the baseline that hybrid search has to beat."""
 
 import logging
-import re
 from collections.abc import Mapping
 
 import bm25s  # type: ignore[import-untyped]
 
-_JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+from mimir_core.knowledge.index import separate
 
 
 class Bm25Pages:
@@ -26,5 +25,5 @@ class Bm25Pages:
 
 
 def _tokens(texts: object) -> list[list[str]]:
-    split = [_JOINT.sub(" ", text) for text in texts]  # type: ignore[attr-defined]
+    split = [separate(text) for text in texts]  # type: ignore[attr-defined]
     return bm25s.tokenize(split, stopwords="en", return_ids=False, show_progress=False)  # type: ignore[no-any-return]

@@ -17,6 +17,7 @@ from mimir_core.records import Chunk, content_hash
 Vectors = np.ndarray
 """Shape (texts, dimensions), float32, each row of length 1."""
 
+_JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SAVED_TEXTS = 512
 """After so many new texts the cache is written, so that a killed run goes on from there."""
 
@@ -73,6 +74,15 @@ class SearchedText(NamedTuple):
         title = "\n".join([chunk.title, PurePosixPath(chunk.path).stem, *chunk.tags])
         fields = (title, chunk.heading, f"{title}\n{chunk.heading}\n{chunk.text}")
         return cls(*(f"{text}\n{' '.join(split_names(text))}" for text in fields))
+
+
+def separate(text: str) -> str:
+    """Return ``text`` with spaces between the parts of joined words.
+
+    >>> separate("KubePodCrashLooping on OOMKilled")
+    'Kube Pod Crash Looping on OOM Killed'
+    """
+    return _JOINT.sub(" ", text)
 
 
 def split_names(text: str) -> list[str]:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mimir_core.knowledge.index import separate
 from mimir_core.records import Chunk
 
-_JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PLACEHOLDER = re.compile(r"<[^<>]*>")
 _WORD = re.compile(r"[a-z0-9]{3,}")
 
@@ -57,7 +57,7 @@ def words_of(text: str) -> set[str]:
     >>> sorted(words_of("KubePodCrashLooping: pods of <namespace> OOMKilled"))
     ['crash', 'killed', 'kube', 'looping', 'oom', 'pod']
     """
-    words = _WORD.findall(_JOINT.sub(" ", _PLACEHOLDER.sub(" ", text)).lower())
+    words = _WORD.findall(separate(_PLACEHOLDER.sub(" ", text)).lower())
     return {word.removesuffix("s") for word in words}
 
 

@@ -45,7 +45,8 @@ _REFUSED = re.compile(
 """What a client says when it was given nothing: it tells of the request, not of the system."""
 _NAMED_FILE = re.compile(r"(?:describe|logs?|previous)-(?:(?:pods?|deployment|previous)-)?")
 _FRAME = re.compile(
-    r"\A\s*(?:Command `[^\n]*` failed with return code \d+\s*)?(?:cmd:[^\n]*\n)?stdout:\n(?P<body>.*?)(?:\n\s*stderr:.*)?\Z",
+    r"\A\s*(?:Command `[^\n]*` failed with return code \d+\s*)?(?:cmd:[^\n]*\n)?"
+    r"stdout:\n(?P<body>.*?)(?:\n\s*stderr:(?P<stderr>.*))?\Z",
     re.DOTALL,
 )
 _TEXT_SUFFIXES = frozenset({".txt", ".log", ".json", ".yaml", ".yml", ".out"})
@@ -169,6 +170,8 @@ class _Reader:
 
     def add_text(self, text: str, component: str, origin: str, query: str = "") -> None:
         """Sort a text by its content into statements and series, each command's output by itself."""
+        if (framed := _FRAME.search(text)) and (said := framed["stderr"]):
+            self.signals.dropped["lines that a tool printed to stderr"] += len(said.strip().splitlines())
         outputs = list(split_commands(_without_frame(text)))
         if not outputs:
             self.signals.sources[query or origin] = Outcome.NO_DATA

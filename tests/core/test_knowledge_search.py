@@ -8,7 +8,7 @@ import pytest
 
 from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.minilm import SentenceEmbedder
-from mimir_core.backends.sqlite_vectors import SqliteVectors
+from mimir_core.backends.sqlite_tables import SqliteVectors
 from mimir_core.config import IndexSettings, read_params
 from mimir_core.errors import InputError
 from mimir_core.knowledge.index import Vectors, embed_chunks, embedded_text, version_of
