@@ -5,9 +5,10 @@ Comes in: a path. Goes out: :class:`Params`. A misspelt key, a missing key or a 
 """
 
 from pathlib import Path
+from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mimir_core.errors import ParamsError
 
@@ -78,16 +79,244 @@ class DetectSettings(Settings):
 
 
 class LogSettings(Settings):
-    """How log lines become templates, and when a template is news."""
+    """When a template is news."""
 
-    similarity: float = Field(gt=0, lt=1)
-    """drain3: share of equal tokens for two lines to share a template."""
-    depth: int = Field(ge=3)
-    """drain3: depth of its prefix tree."""
-    max_templates: int = Field(ge=10)
-    """drain3: templates held in memory; the least recently used goes first."""
     burst_ratio: float = Field(gt=1)
     """A template whose rate grew by this factor is a burst."""
+
+
+class TemplateSettings(Settings):
+    """How lines that one statement of a program wrote are told from others."""
+
+    evidence: float = Field(gt=0)
+    """A place in a line takes any word when words seen there times constant words around it reach this."""
+    max_words: int = Field(ge=5)
+    """Words of a line that count."""
+    max_shapes: int = Field(ge=100)
+    """Shapes of lines held in memory, about 4 KiB each; the one unseen for longest goes first."""
+
+
+class EventSettings(Settings):
+    """How the alert events of an incident speak for the instances that it may come from."""
+
+    pseudo_count: float = Field(gt=0)
+    """Other incidents, beyond those known, that are taken to show an event; and as many that do not."""
+    norm: float = Field(ge=1)
+    """How events of one kind on one instance add up: 1 as independent witnesses, higher the more the strongest decides."""
+    log_weight: float = Field(gt=0)
+    """What log templates count for, against metrics and traces: those of a victim move too, a log is the component's own."""
+
+
+class TraceSettings(Settings):
+    """When spans count as slow, and steps as changed."""
+
+    min_spans: int = Field(ge=2)
+    """Spans of an operation that are needed on each side to compare it."""
+    noise_sigmas: float = Field(gt=0)
+    """Robust deviations above the median that are noise."""
+    slow_factor: float = Field(gt=1)
+    """A span is slow when it takes this many times the median, and"""
+    slow_us: float = Field(ge=0)
+    """this many microseconds more."""
+    break_z: float = Field(gt=0)
+    """z-score above which a step of an operation counts as changed."""
+
+
+class FlowSettings(Settings):
+    """When time and requests count as lost."""
+
+    noise_sigmas: float = Field(gt=0)
+    """Robust deviations above the median that are noise."""
+    noise_quantile: float = Field(gt=0.5, lt=1)
+    """Or this quantile of the time before, where it is higher: not 1, because the time before may hold old faults."""
+    first_rows: int = Field(ge=1)
+    """Rows after the onset that are also looked at by themselves, so that a short fault is seen."""
+
+
+class LevelSettings(Settings):
+    """When the level of a series counts as raised, and for how much."""
+
+    noise_sigmas: float = Field(gt=0)
+    """Robust deviations from the median that are noise."""
+    first_rows: int = Field(ge=1)
+    """Rows after the onset that are looked at by themselves, so that a short fault is seen; at least"""
+    first_seconds: float = Field(gt=0)
+    """this much time."""
+
+
+class SuspectSettings(Settings):
+    """How much of each finding is worth one half of a full suspicion."""
+
+    level_half: float = Field(gt=0)
+    """Shift of a level, in units of the highest usual level of that metric."""
+    latency_half: float = Field(gt=0)
+    """Excess time, as a share of the time that the entries usually take."""
+    failures_half: float = Field(gt=0)
+    """Failed requests, as a share of the requests of the entries."""
+    time_half: float = Field(gt=0)
+    """Excess time in traces, as a share of what a trace usually takes."""
+    log_half: float = Field(gt=0)
+    """Change of the share of a log line that is certain and that nobody deeper explains."""
+
+
+class ChangeWeights(Settings):
+    """What each kind of evidence about a change counts for, in log-odds (natural logarithm)."""
+
+    change: float
+    """That it is this change, before anything else is known; against 0 that it is none."""
+    passenger: float
+    """It came with a deploy that was made for another commit."""
+    flag: float
+    """It is a flag: there is no diff to read."""
+    near: float
+    """It changed a component where the trouble began, or the one that the alert names."""
+    far: float
+    """It changed a component that shows no trouble."""
+    apart: float
+    """All of the trouble began at components that do not depend on the one that it changed."""
+    late: float
+    """Something was wrong before it."""
+    harm: float
+    """Its diff can do harm of the kind that is seen."""
+    idle: float
+    """Its diff shows nothing that does harm."""
+    harmless: float
+    """It cannot have done harm."""
+    words: float
+    """It names what only the news name."""
+    lost_name: float
+    """A new line speaks of a name that it took away."""
+    number: float
+    """A number that it changed is the one seen."""
+    stack: float
+    """A file that it changed stands in the trace of an error."""
+    reverted: float
+    """People took it back."""
+    outside: float
+    """All that went wrong tells of a cause outside: for none."""
+    untouched: float
+    """No change touched the components where the trouble began: for none."""
+
+
+class ChangeSettings(Settings):
+    """Which change is to blame for an incident, if any."""
+
+    min_points: int = Field(ge=3)
+    """Points of a series that are needed to know its course."""
+    threshold: float = Field(gt=0)
+    """A series departs from its course beyond this many sigmas,"""
+    min_relative_change: float = Field(ge=0)
+    """and by at least this share of its level."""
+    lag_minutes: float = Field(gt=0)
+    """A change does harm after about this time: the mean of an exponential distribution."""
+    delayed_share: float = Field(gt=0, lt=1)
+    """Share of the changes whose harm comes at any later time."""
+    max_diff_lines: int = Field(ge=100)
+    """Lines of a diff that are read."""
+    weights: ChangeWeights
+
+
+class AnomalyThresholds(Settings):
+    """When each simple method of ``mimir_core/analysis/anomaly.py`` flags a point, in its own unit of noise."""
+
+    zscore: float = Field(gt=0)
+    median_mad: float = Field(gt=0)
+    seasonal: float = Field(gt=0)
+    shift: float = Field(gt=0)
+
+
+class AnomalySettings(Settings):
+    """What is unusual in a series by itself, without a known failure time."""
+
+    window_hours: float = Field(gt=0)
+    """What the level of a series is taken from: the time to which operations have a rhythm."""
+    min_window_points: int = Field(ge=8)
+    """A window holds at least so many points, however rare they are."""
+    max_window_points: int = Field(ge=8)
+    """And at most so many: a series with a point a second is watched over minutes."""
+    memory_windows: int = Field(ge=1)
+    """How far back a series is asked what was usual."""
+    min_history: int = Field(ge=2)
+    """Independent past values without which nothing is called unusual."""
+    past_periods: int = Field(ge=1)
+    """Earlier periods that the season is the median of."""
+    min_autocorrelation: float = Field(gt=0, lt=1)
+    """What a period needs to be believed."""
+    usual_share: float = Field(gt=0, lt=1)
+    """Share of the past distances that is called usual; the largest of them is the unit of the score."""
+    tail_share: float = Field(gt=0, lt=1)
+    """Share of the past distances that reaches into the tail."""
+    tail_weight: float = Field(ge=0)
+    """The unit is at least this part of the distance at ``tail_share``: a long tail is no news."""
+    point_threshold: float = Field(gt=0)
+    """Score above which one point is an alarm."""
+    state_threshold: float = Field(gt=0)
+    """Score above which the last hours are an alarm."""
+    states_per_window: int = Field(ge=1)
+    """What "the last hours" are: this part of a window."""
+    release: float = Field(gt=0, le=1)
+    """An alarm stays open while the score is above this share of its threshold."""
+    margin_points: int = Field(ge=0)
+    """Points that an alarm is widened by on each side: the change happened between two samples."""
+    hold_share: float = Field(ge=0)
+    """How long an alarm over the last hours is held after its release, as a share of a window."""
+    thresholds: AnomalyThresholds
+    gap_steps: float = Field(gt=1)
+    """Steps without a point that are a gap."""
+    flat_points: int = Field(ge=3)
+    """Equal values in a row that may be a flat line."""
+    forecast_blocks: int = Field(ge=8)
+    """Medians that a trend is taken from."""
+    forecast_significance: float = Field(gt=0, lt=1)
+    """Chance of calling a series without trend one with a trend."""
+    forecast_windows: float = Field(gt=0)
+    """How far ahead a limit is warned of, in lengths of the history."""
+    outlier_trees: int = Field(ge=10)
+    outlier_score: float = Field(gt=0, lt=1)
+    """Score of the isolation forest above which a row is an outlier; 0.5 is an average row."""
+
+
+class LogChangeSettings(Settings):
+    """When a component says something differently."""
+
+    chance: float = Field(gt=0, lt=1)
+    """How often a confidence interval of a share may miss the truth."""
+    always: float = Field(gt=0.5, le=1)
+    """What followed a line in this share of the reference is expected to follow it."""
+
+
+class CulpritSettings(Settings):
+    """How the signals of an incident are compared with the time before it."""
+
+    traces: TraceSettings
+    flow: FlowSettings
+    levels: LevelSettings
+    templates: TemplateSettings
+    logs: LogChangeSettings
+    suspects: SuspectSettings
+    fault_lead_seconds: float = Field(ge=0)
+    """How long before its recorded start a known earlier incident may show, and"""
+    fault_seconds: float = Field(ge=0)
+    """how long after it."""
+
+
+class OnsetSettings(Settings):
+    """Where the beginning of an incident is looked for."""
+
+    lookback_seconds: float = Field(gt=0)
+    """How long before it was noticed an incident may have begun."""
+    slack_seconds: float = Field(ge=0)
+    """How long after the time that is given it may have begun all the same: clocks and sampling differ."""
+    min_rows: int = Field(ge=1)
+    """Rows of the series that must lie before it."""
+    candidates: int = Field(ge=2)
+    """Times that are tried on series, and"""
+    trace_candidates: int = Field(ge=2)
+    """on spans."""
+    usual_lag_seconds: float = Field(gt=0)
+    """Mean time from the beginning until it is noticed, or until the end of the records."""
+    min_strength: float = Field(ge=0, lt=1)
+    """Where no suspicion is stronger, nothing changed."""
 
 
 class DiagnoseSettings(Settings):
@@ -109,6 +338,33 @@ class DiagnoseSettings(Settings):
     retry_delay_seconds: float = Field(ge=0)
 
 
+class SimulateSettings(Settings):
+    """A seed in, incidents with known truth out (docs/simulate.md)."""
+
+    healthy_share: float = Field(ge=0, le=1)
+    """Cases in which nothing is wrong."""
+    undetermined_share: float = Field(ge=0, le=1)
+    """Cases in which nothing that was recorded tells of the culprit."""
+    two_faults_share: float = Field(ge=0, le=1)
+    """Of the cases with a cause: those with two faults at once."""
+    min_components: int = Field(ge=5)
+    usual_components: int = Field(ge=5)
+    """The median size of a system; sizes are lognormal around it."""
+    max_components: int = Field(ge=5)
+    max_spans: int = Field(ge=100)
+    """Spans of one case; more are left out, whole requests at a time."""
+    max_log_lines: int = Field(ge=100)
+    """Log lines of requests in one case, likewise."""
+
+    @model_validator(mode="after")
+    def _shares_and_sizes_fit(self) -> Self:
+        if self.healthy_share + self.undetermined_share > 1:
+            raise ValueError("healthy_share and undetermined_share are more than all cases")
+        if not self.min_components <= self.usual_components <= self.max_components:
+            raise ValueError("usual_components must lie between min_components and max_components")
+        return self
+
+
 class Params(Settings):
     """The whole of params.yaml."""
 
@@ -117,7 +373,13 @@ class Params(Settings):
     retrieve: RetrieveSettings
     detect: DetectSettings
     logs: LogSettings
+    culprits: CulpritSettings
+    onset: OnsetSettings
+    events: EventSettings
+    changes: ChangeSettings
+    anomaly: AnomalySettings
     diagnose: DiagnoseSettings
+    simulate: SimulateSettings
 
 
 def read_params(path: Path) -> Params:

@@ -16,6 +16,7 @@ from deployment.cli.diagnose import diagnose
 from deployment.cli.doctor import doctor
 from deployment.cli.knowledge import knowledge, search
 from deployment.cli.nightly import nightly
+from deployment.cli.simulate import simulate
 from deployment.cli.up import up
 from mimir_core.errors import MimirError
 
@@ -63,6 +64,7 @@ def version() -> None:
 
 app.command()(diagnose)
 app.command()(nightly)
+app.command()(simulate)
 app.command()(search)
 app.add_typer(knowledge, name="knowledge")
 app.add_typer(bench, name="bench")

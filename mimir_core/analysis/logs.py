@@ -1,8 +1,8 @@
 """Log lines -> which templates are new, bursting or tell of errors.
 
 Comes in: statements of source ``log``. Goes out: evidence, one piece a notable template and component.
-Templates are mined by drain3 (He et al., "Drain: An Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017)
-behind :class:`TemplateMiner`. Surprise: a template that was as common before the onset is no news and is not reported.
+Lines are grouped by a :class:`TemplateMiner` (``templates.py``).
+Surprise: a template that was as common before the onset is no news and is not reported.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from mimir_core.config import LogSettings
 from mimir_core.records import Evidence, EvidenceKind, Measurement, Window
 from mimir_core.telemetry.signals import Statement
 
-_ERROR_LEVELS = frozenset({"error", "severe", "critical", "fatal", "panic"})
+ERROR_LEVELS = frozenset({"error", "severe", "critical", "fatal", "panic"})
 _SUBJECT_CHARACTERS = 120
 _EXCERPT_CHARACTERS = 300
 _NEW_SCORE, _BURST_SCORE, _ERROR_SHARE = 0.4, 0.3, 0.5
@@ -25,6 +25,10 @@ class TemplateMiner(Protocol):
 
     def add(self, message: str) -> int:
         """Add ``message`` and return the number of its group."""
+        ...
+
+    def current(self, group: int) -> int:
+        """Return the group that ``group`` is part of after all that was added: groups may merge."""
         ...
 
     def template(self, group: int) -> str:
@@ -39,13 +43,14 @@ def find_templates(
 
     Without an onset, or for lines without a time, only templates at an error level are reported.
     """
+    lines = [statement for statement in statements if statement.source == "log"]
+    numbers = [miner.add(line.text.split("\n", 1)[0]) for line in lines]
     groups: dict[tuple[str, int], list[Statement]] = defaultdict(list)
-    for statement in statements:
-        if statement.source == "log":
-            groups[statement.component, miner.add(statement.text.split("\n", 1)[0])].append(statement)
+    for line, number in zip(lines, numbers, strict=True):
+        groups[line.component, miner.current(number)].append(line)
     for (component, number), group in groups.items():
         growth = measure_growth(group, span)
-        errors = sum(statement.level in _ERROR_LEVELS for statement in group) / len(group) >= _ERROR_SHARE
+        errors = sum(statement.level in ERROR_LEVELS for statement in group) / len(group) >= _ERROR_SHARE
         score = _score(growth, settings.burst_ratio, errors=errors)
         if score > 0:
             yield _evidence(component, miner.template(number), group, growth.lines, score)

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from mimir_core.errors import InputError
 from mimir_core.records import Alert, Incident, Severity, content_hash
-from mimir_core.telemetry.signals import parse_time, workload_of
+from mimir_core.telemetry.signals import workload_of
+from mimir_core.telemetry.times import parse_time
 
 _SEVERITIES = {
     "critical": Severity.CRITICAL,
@@ -36,6 +37,7 @@ _WORKLOAD_LABELS = (
     "cronjob", "job_name", "db_instance_identifier",
 )  # fmt: skip
 _TITLES = ("title", "summary", "name")
+_STARTS = ("startsAt", "starts_at", "opened_at", "fired_at", "time")
 _POD_LABELS = ("pod", "pod_name", "kube_pod")
 _OTHER_LABELS = ("app", "component", "container", "node", "service", "job", "instance")
 
@@ -85,7 +87,7 @@ def _parse_alert(entry: Mapping[str, Any], payload: Mapping[str, Any], origin: s
     annotations = _texts(payload.get("commonAnnotations")) | _texts(entry.get("annotations"))
     said = str(entry.get("status") or entry.get("state") or "").lower()
     status: Literal["firing", "resolved"] = "resolved" if said in ("resolved", "normal", "ok") else "firing"
-    starts_at = entry.get("startsAt") or entry.get("starts_at") or entry.get("opened_at") or entry.get("time")
+    starts_at = next((entry[key] for key in _STARTS if entry.get(key)), None)
     if starts_at and parse_time(starts_at) is None:
         raise InputError(f"{origin}: startsAt: {starts_at!r:.80} is no time")
     return Alert(

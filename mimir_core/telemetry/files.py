@@ -7,10 +7,8 @@ is told by its content, not by its name, because people paste and rename.
 
 import gzip
 import json
-import math
 import re
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,16 +20,21 @@ from mimir_core.errors import InputError
 from mimir_core.records import Incident, Outcome, content_hash
 from mimir_core.safety.redact import redact
 from mimir_core.telemetry.alerts import parse_incident
+from mimir_core.telemetry.case_settings import CaseSettings, parse_calls, parse_case_settings
+from mimir_core.telemetry.changes import is_change_record, parse_changes
 from mimir_core.telemetry.console_tables import parse_console
 from mimir_core.telemetry.json_series import parse_json_series
 from mimir_core.telemetry.json_text import parse_json_text, parse_query_loads
 from mimir_core.telemetry.kubectl_text import is_kubectl_text, parse_kubectl_text, split_commands
 from mimir_core.telemetry.log_text import parse_log_record, parse_log_text, parse_object
 from mimir_core.telemetry.manifests import find_manifests, parse_yaml
-from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, Signals, Statement, join_metrics, parse_time, workload_of
+from mimir_core.telemetry.metric_table import read_metric_table
+from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, Signals, Statement, join_metrics, workload_of
+from mimir_core.telemetry.spans import is_span, parse_spans, read_span_table
 from mimir_core.telemetry.trace_text import is_trace, parse_trace
 
 TRUTH_FILE = "expected.yaml"
+_BASELINE = "baseline"
 
 _TARGET_OF_COMMAND = re.compile(
     r"\b(?:logs|exec)\s+(?:(?:-n|-c|--namespace|--container)[ =]\S+\s+|-\S+\s+)*(?:[a-z]+/)?([a-z0-9][\w.-]*)"
@@ -89,23 +92,18 @@ def read_pasted(text: str) -> Signals:
 
 def _read_folder(folder: Path) -> Signals:
     reader = _Reader(folder.name)
-    settings = reader.read_object(folder / "case.json") if (folder / "case.json").is_file() else {}
+    if (folder / "case.json").is_file():
+        reader.settings = parse_case_settings(reader.read_object(folder / "case.json"), folder)
     if (folder / "alert.json").is_file():
         reader.signals.incident = parse_incident(reader.read_object(folder / "alert.json"), f"{folder.name}/alert.json")
-    elif isinstance(settings.get("alert"), Mapping):
-        reader.signals.incident = parse_incident(settings["alert"], f"{folder.name}/case.json: alert")
+    elif reader.settings.alert:
+        reader.signals.incident = parse_incident(reader.settings.alert, f"{folder.name}/case.json: alert", folder.name)
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if not file.is_file() or name in ("alert.json", "case.json") or file.name == TRUTH_FILE:
-            continue
-        if file.name in ("metrics.csv", "metrics.parquet"):
-            reader.add_metrics(file, name, settings)
-        elif file.name in ("logs.jsonl", "logs.jsonl.gz"):
-            reader.add_log_records(reader.read_text(file), name)
-        elif file.suffix in _TEXT_SUFFIXES:
-            reader.add_text(reader.read_text(file), _component_in_name(file), name)
-        else:
-            reader.signals.dropped[f"file of unknown kind: {file.suffix or 'no suffix'}"] += 1
+        if file.is_file() and name not in ("alert.json", "case.json") and file.name != TRUTH_FILE:
+            reader.add_file(file, name)
+    for name, file in reader.settings.baseline.items():
+        reader.add_file(file, f"{_BASELINE}/{name}")
     return reader.finish()
 
 
@@ -128,8 +126,10 @@ class _Reader:
 
     def __init__(self, name: str) -> None:
         self.signals = Signals(Incident(id="i" + content_hash(name), title=name))
+        self.settings = CaseSettings()
         self._metrics: list[pd.DataFrame] = []
         self._origins: list[str] = []
+        self._spans: list[pd.DataFrame] = []
 
     def redact(self, text: str) -> str:
         redacted = redact(text.encode("utf-8", "replace").decode())  # JSON can hold halves of characters
@@ -168,6 +168,36 @@ class _Reader:
             return [self.redacted_leaves(value) for value in node]
         return self.redact(node) if isinstance(node, str) else node
 
+    def add_file(self, file: Path, name: str) -> None:
+        """Read a file of a case folder; what lies in ``baseline/`` is a recording of a time without faults."""
+        reference = self.signals.reference if name.startswith(f"{_BASELINE}/") else None
+        kind = Path(name).name
+        if kind in ("metrics.csv", "metrics.parquet"):
+            frame = read_metric_table(file, name, self.settings.columns, self.settings.services, self.signals.dropped)
+            if reference:
+                reference.metrics = frame
+            else:
+                self._metrics.append(frame)
+                self._origins.append(name)
+                self.signals.sources[name] = Outcome.NO_DATA if frame.empty else Outcome.DATA
+        elif kind == "traces.parquet":
+            if reference:
+                reference.spans = read_span_table(file, name)
+            else:
+                self._spans.append(read_span_table(file, name))
+        elif kind in ("logs.jsonl", "logs.jsonl.gz"):
+            said = self._redacted(self._log_records(self.read_text(file), name))
+            if reference:
+                reference.statements.extend(said)
+            else:
+                self.add_log_records(said, name)
+        elif kind == "graph.json":
+            self.signals.calls |= parse_calls(self.read_object(file))
+        elif file.suffix in _TEXT_SUFFIXES:
+            self.add_text(self.read_text(file), _component_in_name(file), name)
+        else:
+            self.signals.dropped[f"file of unknown kind: {file.suffix or 'no suffix'}"] += 1
+
     def add_text(self, text: str, component: str, origin: str, query: str = "") -> None:
         """Sort a text by its content into statements and series, each command's output by itself."""
         if (framed := _FRAME.search(text)) and (said := framed["stderr"]):
@@ -204,6 +234,13 @@ class _Reader:
 
     def _add_objects(self, content: Any, component: str, origin: str, query: str) -> None:
         content = self.redacted_leaves(content)  # once more: JSON had escaped its line breaks and quotes
+        if isinstance(content, Mapping) and is_change_record(content):
+            self.signals.changes = parse_changes(content, origin)
+            self.signals.dropped.update(self.signals.changes.dropped)
+            return
+        if isinstance(content, list) and any(is_span(record) for record in content):
+            self._spans.append(parse_spans(content, self.signals.dropped))
+            return
         self.signals.statements.extend(parse_json_text(content, component, origin, query))
         self.signals.manifests.extend(find_manifests(content, origin, query))
         self.signals.query_loads.extend(parse_query_loads(content, component, origin, query))
@@ -212,13 +249,13 @@ class _Reader:
             self._metrics.append(frame)
             self._origins.append(origin)
 
-    def add_log_records(self, text: str, origin: str) -> None:
-        """Read JSON lines; a line that is no JSON object with a message is dropped and counted."""
+    def add_log_records(self, said: Iterable[Statement], origin: str) -> None:
         before = len(self.signals.statements)
-        self.signals.statements.extend(self._redacted(self._log_records(text, origin)))
+        self.signals.statements.extend(said)
         self.signals.sources[origin] = Outcome.DATA if len(self.signals.statements) > before else Outcome.NO_DATA
 
     def _log_records(self, text: str, origin: str) -> Iterator[Statement]:
+        """Read JSON lines; a line that is no JSON object with a message is dropped and counted."""
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
@@ -232,12 +269,6 @@ class _Reader:
         """Redact once more what JSON had escaped."""
         for statement in statements:
             yield replace(statement, text=self.redact(statement.text))
-
-    def add_metrics(self, path: Path, name: str, settings: Mapping[str, Any]) -> None:
-        frame = _read_metrics(path, name, settings, self.signals.dropped)
-        self._metrics.append(frame)
-        self._origins.append(name)
-        self.signals.sources[name] = Outcome.NO_DATA if frame.empty else Outcome.DATA
 
     def finish_evidence(self, content: Mapping[str, Any], origin: str) -> Signals:
         """Read an evidence file: a question, perhaps an alert, and the recorded outputs of tools."""
@@ -276,55 +307,19 @@ class _Reader:
         signals = self.signals
         signals.metrics = join_metrics(self._metrics)
         signals.metrics_origin = ", ".join(dict.fromkeys(self._origins))
+        signals.spans = pd.concat(self._spans, ignore_index=True) if self._spans else signals.spans
+        signals.calls |= self.settings.calls
+        signals.earlier_faults = self.settings.earlier_faults
         signals.find_affected()
-        nothing_said = signals.metrics.empty and not (signals.statements or signals.manifests or signals.query_loads)
+        nothing_said = (
+            signals.metrics.empty and signals.spans.empty and not (signals.statements or signals.manifests or signals.query_loads)
+        )
         if nothing_said and not signals.incident.alerts and not signals.incident.question:
             dropped = f"; dropped: {dict(+signals.dropped)}" if +signals.dropped else ""
             raise InputError(
                 f"{signals.incident.title}: nothing to diagnose: no alert, no log line, no metric, no cluster state{dropped}"
             )
         return signals
-
-
-def _read_metrics(path: Path, name: str, settings: Mapping[str, Any], dropped: Counter[str]) -> pd.DataFrame:
-    """Return the table as :attr:`Signals.metrics`; what is no number, or is there twice, is dropped and counted."""
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{name}: is no readable {path.suffix[1:]} table: {error}") from error
-    if "time" not in frame.columns:
-        raise InputError(f"{name}: line 1: no column `time`; the columns are {', '.join(map(str, frame.columns[:8]))}")
-    times = [parse_time(value) for value in frame.pop("time").tolist()]
-    if frame.columns.empty:
-        raise InputError(f"{name}: line 1: no series beside `time`")
-    for number, time in enumerate(times, start=2):
-        if time is None:
-            raise InputError(f"{name}: line {number}: column `time` holds no time")
-    frame.index = pd.DatetimeIndex(times)
-    numbers = frame.apply(pd.to_numeric, errors="coerce").astype(float).replace([math.inf, -math.inf], math.nan)
-    dropped[f"{name}: cells that are no number"] += int((numbers.isna() & frame.notna()).to_numpy().sum())
-    numbers.columns = pd.MultiIndex.from_tuples([_split_column(str(column), settings) for column in frame.columns])
-    again, twice = numbers.index.duplicated(), numbers.columns.duplicated()
-    dropped[f"{name}: rows with a time that was there before"] += int(again.sum())
-    dropped[f"{name}: series that were there before"] += int(twice.sum())
-    return pd.DataFrame(numbers.loc[~again, ~twice].sort_index())
-
-
-def _split_column(column: str, settings: Mapping[str, Any]) -> tuple[str, str]:
-    """Return component and metric: as the case says, else by the last colon, else by the longest known service.
-
-    >>> _split_column("orders-db:connections_active", {}), _split_column("a_b_cpu", {"services": ["a", "a_b"]})
-    (('orders-db', 'connections_active'), ('a_b', 'cpu'))
-    """
-    columns = settings.get("columns")
-    if isinstance(columns, Mapping) and isinstance(pair := columns.get(column), list) and len(pair) == 2:
-        return str(pair[0]), str(pair[1])
-    services = [str(service) for service in settings.get("services") or () if column.startswith(f"{service}_")]
-    if services:
-        service = max(services, key=len)
-        return service, column[len(service) + 1 :]
-    component, _, metric = column.rpartition(":")
-    return (component, metric) if component and metric else (UNKNOWN_COMPONENT, column)
 
 
 def _without_frame(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from mimir_core.telemetry.json_names import name_of
-from mimir_core.telemetry.signals import parse_time
+from mimir_core.telemetry.times import parse_time
 
 _STATISTICS = ("Average", "Maximum", "Minimum", "Sum", "SampleCount")
 _MAX_DEPTH = 40

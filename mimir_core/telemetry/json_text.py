@@ -13,7 +13,8 @@ from typing import Any
 from mimir_core.telemetry.json_names import name_of
 from mimir_core.telemetry.kubectl_text import is_fine_condition
 from mimir_core.telemetry.log_text import parse_level
-from mimir_core.telemetry.signals import QueryLoad, State, Statement, parse_time
+from mimir_core.telemetry.signals import QueryLoad, State, Statement
+from mimir_core.telemetry.times import parse_time
 
 _TIME_KEYS = ("timestamp", "time", "ts", "@timestamp", "date", "Date", "lastTimestamp", "last_time", "eventTime")
 _SAYING_KEYS = (

@@ -10,13 +10,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mimir_core.telemetry.signals import Statement, parse_time, workload_of
+from mimir_core.telemetry.signals import Statement, workload_of
+from mimir_core.telemetry.times import parse_time
 
 _KEYS = {
     "time": ("time", "timestamp", "ts", "@timestamp"),
     "component": ("component", "service", "app", "container", "logger"),
     "message": ("message", "msg", "log", "text"),
     "level": ("level", "severity"),
+    "trace": ("trace_id", "traceId", "trace", "traceID"),
 }
 _NUMBERED_LEVELS = {"10": "trace", "20": "debug", "30": "info", "40": "warn", "50": "error", "60": "fatal"}
 """Of bunyan and pino, two loggers of Node.js."""
@@ -101,6 +103,7 @@ def parse_log_record(record: Any, component: str, origin: str, query: str = "") 
         query=query,
         time=parse_time(_first(record, _KEYS["time"])),
         level=_NUMBERED_LEVELS.get(level, level) or parse_level(text),
+        trace=str(trace) if (trace := _first(record, _KEYS["trace"])) is not None else "",
     )
 
 

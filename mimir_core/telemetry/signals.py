@@ -9,16 +9,21 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import pandas as pd
-from pandas._libs import NaTType
 
 from mimir_core.records import Incident, Outcome
+from mimir_core.telemetry.changes import Changes
 
 StatementSource = Literal["log", "kubernetes", "tool"]
+Calls = frozenset[tuple[str, str]]
+"""Who calls whom: (caller, callee)."""
 State = Literal["fine", "bad", "untold"]
+
+SPAN_COLUMNS = ("trace", "span", "parent", "component", "operation", "start_us", "duration_us", "is_error")
+"""trace, span, parent: anything that can be compared, parent may point nowhere. start_us: unix microseconds."""
 
 UNKNOWN_COMPONENT = "unknown"
 """Who speaks where nobody is named."""
@@ -26,7 +31,6 @@ UNKNOWN_COMPONENT = "unknown"
 _WORD = re.compile(r"[a-z0-9](?:[\w.-]*[a-z0-9])?")
 
 _RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"  # the letters that Kubernetes draws suffixes from (k8s.io/apimachinery util/rand)
-_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _POD_OF_DEPLOYMENT = re.compile(rf"-(?=[a-z0-9]*\d)(?:{_RANDOM}{{6,10}}|[0-9a-f]{{8,10}})-[a-z0-9]{{5}}$")
 _POD_OF_DEPLOYMENT_WITHOUT_DIGIT = re.compile(rf"-{_RANDOM}{{8,10}}-{_RANDOM}{{5}}$")
 _POD_OF_STATEFUL_SET = re.compile(r"-\d{1,3}$")
@@ -49,6 +53,8 @@ class Statement:
     """How things are, where the source says so: a ready pod is fine. A line or an event tells what happened: untold."""
     count: int = 1
     """How often it was said, where the source counts (Kubernetes events do)."""
+    trace: str = ""
+    """The request that it belongs to, where the source says so."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,20 @@ class Manifest:
         return node
 
 
+def no_spans() -> pd.DataFrame:
+    """Return a table of spans without a row."""
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in SPAN_COLUMNS})
+
+
+@dataclass
+class Reference:
+    """What was recorded at a time without faults."""
+
+    metrics: pd.DataFrame = field(default_factory=pd.DataFrame)
+    spans: pd.DataFrame = field(default_factory=no_spans)
+    statements: list[Statement] = field(default_factory=list)
+
+
 @dataclass
 class Signals:
     """All that was read about one incident."""
@@ -108,6 +128,15 @@ class Signals:
     statements: list[Statement] = field(default_factory=list)
     manifests: list[Manifest] = field(default_factory=list)
     query_loads: list[QueryLoad] = field(default_factory=list)
+    spans: pd.DataFrame = field(default_factory=no_spans)
+    """Columns: :data:`SPAN_COLUMNS`."""
+    calls: Calls = frozenset()
+    """Who calls whom, where the case says so."""
+    reference: Reference = field(default_factory=Reference)
+    changes: Changes = field(default_factory=Changes)
+    """What people changed."""
+    earlier_faults: tuple[datetime, ...] = ()
+    """When other, known incidents began inside the window of the series."""
     sources: dict[str, Outcome] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     masked: Counter[str] = field(default_factory=Counter)
@@ -154,41 +183,6 @@ def are_related(one: str, other: str) -> bool:
     (True, False)
     """
     return one == other or one.startswith(f"{other}-") or other.startswith(f"{one}-")
-
-
-def parse_time(value: object) -> datetime | None:
-    """Return a time in UTC from ISO 8601 text, unix seconds (or ms, us, ns), or None when ``value`` is no time.
-
-    Only times between 2000 and 2100 count as unix times, so that small numbers are not mistaken for one. Text needs a year:
-    a time of day alone would mean another day on each run.
-
-    >>> parse_time("2026-03-01T02:14:00Z").isoformat(), parse_time(1772331240).isoformat()
-    ('2026-03-01T02:14:00+00:00', '2026-03-01T02:14:00+00:00')
-    >>> parse_time("12") is None, parse_time("12:30:01") is None, parse_time("now") is None
-    (True, True, True)
-    """
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        number = float(value) if isinstance(value, int | float | str) else float("nan")
-    except OverflowError:
-        return None
-    except ValueError:
-        text = str(value).strip()
-        stamp = _parse_stamp(text) if _YEAR.search(text) else pd.NaT
-    else:
-        seconds = next((number / scale for scale in (1, 1e3, 1e6, 1e9) if 946684800 <= number / scale < 4102444800), None)
-        stamp = pd.NaT if seconds is None else pd.Timestamp(seconds, unit="s", tz="UTC")
-    return None if pd.isna(stamp) else stamp.floor("us").to_pydatetime()
-
-
-def _parse_stamp(text: str) -> pd.Timestamp | NaTType:
-    """ISO 8601 by the standard library, which is a hundred times as fast; all else as pandas reads it."""
-    try:
-        stamp = datetime.fromisoformat(text)
-    except ValueError:
-        return pd.to_datetime(text, utc=True, errors="coerce")
-    return pd.Timestamp(stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).tz_convert("UTC")
 
 
 def join_metrics(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

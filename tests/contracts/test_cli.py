@@ -44,6 +44,7 @@ def test_the_commands_are_the_documented_ones() -> None:
         "bench",
         "diagnose",
         "nightly",
+        "simulate",
         "search",
         "knowledge",
         "up",

@@ -14,13 +14,14 @@ from mimir_core.analysis.logs import find_templates
 from mimir_core.analysis.rank import rank_candidates
 from mimir_core.analysis.signs import find_signs, read_signs
 from mimir_core.analysis.spelling import find_misspellings
-from mimir_core.backends.drain import DrainMiner
-from mimir_core.config import DetectSettings, LogSettings
+from mimir_core.analysis.templates import TemplateGroups
+from mimir_core.config import DetectSettings, LogSettings, TemplateSettings
 from mimir_core.errors import ParamsError
 from mimir_core.records import Direction, Evidence, EvidenceKind, FaultKind
 from mimir_core.telemetry.signals import State, Statement
 
 DETECT = DetectSettings(min_points=5, threshold=6, min_relative_change=0.15)
+TEMPLATES = TemplateSettings(evidence=20, max_words=30, max_shapes=1000)
 LOGS = LogSettings(similarity=0.5, depth=4, max_templates=1000, burst_ratio=3)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NO_SPAN = LogSpan(None, None)
@@ -66,8 +67,8 @@ def _log(component: str, text: str, minute: int, level: str = "info") -> Stateme
 def test_a_new_template_is_news_and_an_old_one_is_not() -> None:
     lines = [_log("web", f"request {n} took {n * 3} ms", n % 60) for n in range(120)]
     lines += [_log("web", f"cannot parse order {n}", 40 + n, "error") for n in range(10)]
-    found = list(find_templates(lines, LogSpan.of(lines, START + timedelta(minutes=40)), DrainMiner(LOGS), LOGS))
-    assert [(item.subject, item.value and item.value.after) for item in found] == [("cannot parse order <n>", 10.0)]
+    found = list(find_templates(lines, LogSpan.of(lines, START + timedelta(minutes=40)), TemplateGroups(TEMPLATES), LOGS))
+    assert [(item.subject, item.value and item.value.after) for item in found] == [("cannot parse order <*>", 10.0)]
 
 
 def test_a_complaint_that_names_its_target_blames_the_target() -> None:

@@ -1,0 +1,136 @@
+"""The signals of an incident and its onset -> whom each of them speaks against.
+
+Comes in: :class:`Signals`. Goes out: suspicions. Each signal is compared with the time before the onset and with a recording
+without faults, where there is one. Surprises: where a signal was recorded only during the incident and without a reference,
+it cannot speak; known earlier incidents are cut out of the time before.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from mimir_core.analysis.flow import find_losses
+from mimir_core.analysis.levels import find_shifts, shared_metrics
+from mimir_core.analysis.log_changes import compare_recordings
+from mimir_core.analysis.log_steps import LogLine, Recording, Vocabulary, split_recording
+from mimir_core.analysis.signs import SignTable
+from mimir_core.analysis.span_tree import NO_PARENT, calls_in, join_traces, link_spans, split_traces
+from mimir_core.analysis.suspects import (
+    Suspicion,
+    suspect_breaks,
+    suspect_levels,
+    suspect_log_changes,
+    suspect_losses,
+    suspect_slowness,
+)
+from mimir_core.analysis.templates import TemplateGroups
+from mimir_core.analysis.trace_shape import find_breaks
+from mimir_core.analysis.trace_times import find_slowness
+from mimir_core.config import CulpritSettings
+from mimir_core.records import Window
+from mimir_core.telemetry.signals import Calls, Signals, Statement
+
+
+@dataclass(frozen=True)
+class Investigation:
+    """One incident, prepared once and asked for several onsets."""
+
+    signals: Signals
+    table: SignTable
+    settings: CulpritSettings
+
+    def suspicions_at(self, onset: datetime) -> list[Suspicion]:
+        """Return whom each signal speaks against if the fault began at ``onset``."""
+        return [*self.metric_suspicions(onset), *self.trace_suspicions(onset), *self.log_suspicions(onset)]
+
+    @cached_property
+    def calls(self) -> Calls:
+        """Who calls whom: as the case says and as its spans show."""
+        return self.signals.calls | calls_in(self._linked) | calls_in(self._linked_reference)
+
+    @cached_property
+    def traced(self) -> Window | None:
+        """When spans were recorded."""
+        starts = self.signals.spans["start_us"]
+        if starts.empty:
+            return None
+        first, last = (datetime.fromtimestamp(int(time) / 1e6, UTC) for time in (starts.min(), starts.max()))
+        return Window(start=first - timedelta(seconds=self.settings.fault_lead_seconds), end=last)
+
+    def metric_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
+        """Yield what the series say."""
+        metrics, usual = self.signals.metrics, self.signals.reference.metrics
+        if metrics.empty:
+            return
+        is_after = np.asarray(metrics.index >= pd.Timestamp(onset))
+        is_before = ~is_after & ~self.is_disturbed
+        shifts = find_shifts(metrics, is_before, is_after, usual, self.settings.levels)
+        yield from suspect_levels(shifts, self._shared, self.table.family_of, self.settings.suspects)
+        compared = metrics[is_before] if usual.empty else usual
+        losses = find_losses(metrics, is_after, compared, self.calls, self.table.family_name, self.settings.flow)
+        yield from suspect_losses(losses, self.settings.suspects)
+
+    def trace_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
+        """Yield what the spans say."""
+        before, after = split_traces(self._linked, onset.timestamp() * 1e6)
+        reference = join_traces(before, self._linked_reference)
+        if after.empty or reference.empty:
+            return
+        traces = self.settings.traces
+        roots = reference[reference["parent_row"] == NO_PARENT]
+        yield from suspect_slowness(
+            find_slowness(after, reference, traces), float(roots["duration_us"].mean()), self.settings.suspects
+        )
+        yield from suspect_breaks(find_breaks(after, reference, traces.min_spans), self.calls, traces.break_z)
+
+    def log_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
+        """Yield what the log lines say; a reference may hold the fault already, so that each is asked by itself."""
+        vocabulary, usual, recording = self._said
+        before, after = split_recording(recording, onset.timestamp())
+        for reference in (usual, before):
+            findings = compare_recordings(vocabulary, reference, after, self.settings.logs)
+            yield from suspect_log_changes(findings, self.settings.suspects)
+
+    @cached_property
+    def _said(self) -> tuple[Vocabulary, Recording, Recording]:
+        """What the logs say, of the reference and of the incident."""
+        vocabulary = Vocabulary(TemplateGroups(self.settings.templates))
+        both = [vocabulary.read(_log_lines(part.statements)) for part in (self.signals.reference, self.signals)]
+        usual, recording = vocabulary.settle(both)
+        return vocabulary, usual, recording
+
+    @cached_property
+    def _linked(self) -> pd.DataFrame:
+        return link_spans(self.signals.spans)
+
+    @cached_property
+    def _linked_reference(self) -> pd.DataFrame:
+        return link_spans(self.signals.reference.spans)
+
+    @cached_property
+    def _shared(self) -> frozenset[str]:
+        return shared_metrics(self.signals.metrics)
+
+    @cached_property
+    def is_disturbed(self) -> np.ndarray:
+        """Of each row whether a known earlier incident may still show in it."""
+        index = self.signals.metrics.index
+        disturbed = np.zeros(len(index), dtype=bool)
+        lead, trail = (timedelta(seconds=s) for s in (self.settings.fault_lead_seconds, self.settings.fault_seconds))
+        for fault in self.signals.earlier_faults:
+            disturbed |= np.asarray((index >= pd.Timestamp(fault - lead)) & (index <= pd.Timestamp(fault + trail)))
+        return disturbed
+
+
+def _log_lines(statements: Iterable[Statement]) -> list[LogLine]:
+    """The log lines that carry a time, in order of time."""
+    said = (
+        LogLine(statement.time.timestamp(), statement.component, statement.level, statement.text, statement.trace)
+        for statement in statements
+        if statement.source == "log" and statement.time
+    )
+    return sorted(said, key=lambda line: line.time)

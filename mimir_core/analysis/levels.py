@@ -1,0 +1,123 @@
+"""Series before and after a time -> how far each was raised, on a scale that all components share.
+
+Comes in: :attr:`Signals.metrics`, a split into before and after, perhaps a recording without faults. Goes out: one
+:class:`Shift` a series. Method: the shift of the median beyond the noise (3 robust deviations; Rousseeuw and Croux, 1993),
+divided by the highest usual level of that metric among all components. Surprise: that is no z-score. A component that goes
+from 0.1 % to 2 % of a processor is 20 deviations away and means nothing beside one that always takes 40 %.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mimir_core.config import LevelSettings
+
+_MAD_TO_SIGMA = 1.4826
+_EPSILON = 1e-9
+
+
+class Shift(NamedTuple):
+    """How a series moved."""
+
+    component: str
+    metric: str
+    before: float
+    """Median."""
+    after: float
+    """Median of the first time after, or of all time after: the one that is further away."""
+    noise: float
+    """What the median may move by chance, in the unit of the series."""
+    excess: float
+    """Signed shift beyond the noise, in units of the highest usual level of this metric; 0 is steady."""
+
+
+def find_shifts(
+    metrics: pd.DataFrame, is_before: np.ndarray, is_after: np.ndarray, usual: pd.DataFrame, settings: LevelSettings
+) -> list[Shift]:
+    """Compare the rows after with the rows before and, where there is one, with a recording without faults.
+
+    A series must have left both: what the recording shows is usual too.
+
+    Args:
+        metrics: As :attr:`Signals.metrics`, one row a time.
+        is_before: One truth value a row.
+        is_after: Likewise.
+        usual: Series of another time, with some of the same columns.
+        settings: The ``levels`` section.
+    """
+    if metrics.empty or not is_after.any():
+        return []
+    after = _levels_after(metrics, is_after, settings)
+    references = [metrics.to_numpy(dtype=float)[is_before]] if is_before.any() else []
+    if not usual.empty:
+        references.append(usual.reindex(columns=metrics.columns).to_numpy(dtype=float))
+    names = metrics.columns.get_level_values(1).to_numpy()
+    best = np.full(len(names), np.nan)
+    middle, width = best.copy(), best.copy()
+    for rows in references:
+        median = _nanmedian(rows)
+        noise = settings.noise_sigmas * _MAD_TO_SIGMA * _nanmedian(np.abs(rows - median))
+        shifts = after - median
+        scale = _scale_of(names, median)
+        beyond = np.sign(shifts) * np.maximum(np.abs(shifts) - noise, 0.0) / scale
+        level = _furthest(beyond)
+        nearer = np.isnan(best) | (np.abs(level) < np.abs(best))
+        best = np.where(nearer & ~np.isnan(level), level, best)
+        middle, width = np.where(nearer, median, middle), np.where(nearer, noise, width)
+    reached = after[np.argmax(np.nan_to_num(np.abs(after - middle)), axis=0), np.arange(len(names))]
+    return [
+        Shift(str(component), str(metric), float(middle[i]), float(reached[i]), float(width[i]), float(best[i]))
+        for i, (component, metric) in enumerate(metrics.columns)
+        if not np.isnan(best[i])
+    ]
+
+
+def shared_metrics(metrics: pd.DataFrame) -> frozenset[str]:
+    """Return the metrics of which two components have the very same series: they tell of a place that the two share."""
+    seen: set[tuple[str, bytes]] = set()
+    shared = set()
+    for position, (_, metric) in enumerate(metrics.columns):
+        values = metrics.iloc[:, position].to_numpy(dtype=float)
+        there = values[~np.isnan(values)]
+        if not len(there) or there.min() == there.max():
+            continue
+        key = (str(metric), values.tobytes())
+        if key in seen:
+            shared.add(str(metric))
+        seen.add(key)
+    return frozenset(shared)
+
+
+def _levels_after(metrics: pd.DataFrame, is_after: np.ndarray, settings: LevelSettings) -> np.ndarray:
+    """Two rows: the median of the first time after, and of all of it."""
+    values = metrics.to_numpy(dtype=float)[is_after]
+    seconds = (metrics.index[is_after] - metrics.index[is_after][0]).total_seconds().to_numpy()
+    first = max(settings.first_rows, int(np.searchsorted(seconds, settings.first_seconds)))
+    return np.vstack([_nanmedian(values[:first]), _nanmedian(values)])
+
+
+def _scale_of(names: np.ndarray, median: np.ndarray) -> np.ndarray:
+    """The highest usual level of each metric, among all components that have it."""
+    codes, _ = pd.factorize(names)
+    highest = np.zeros(codes.max() + 1)
+    np.maximum.at(highest, codes, np.nan_to_num(np.abs(median)))
+    return np.maximum(highest[codes], _EPSILON)
+
+
+def _furthest(rows: np.ndarray) -> np.ndarray:
+    """Of each column the value furthest from 0; NaN where there is none."""
+    far = np.nanmax(np.where(np.isnan(rows), -np.inf, np.abs(rows)), axis=0)
+    signed = rows[np.argmax(np.nan_to_num(np.abs(rows), nan=-1.0), axis=0), np.arange(rows.shape[1])]
+    return np.where(np.isneginf(far), np.nan, signed)
+
+
+def _nanmedian(rows: np.ndarray) -> np.ndarray:
+    """Median of each column without the missing values; NaN for a column that has no other."""
+    there = ~np.isnan(rows)
+    counts = there.sum(axis=0)
+    ordered = np.sort(rows, axis=0)  # NaN sorts last
+    columns = np.arange(rows.shape[1])
+    low, high = np.maximum((counts - 1) // 2, 0), np.minimum(counts // 2, np.maximum(rows.shape[0] - 1, 0))
+    middle = (ordered[low, columns] + ordered[high, columns]) / 2
+    return np.where(counts > 0, middle, np.nan)

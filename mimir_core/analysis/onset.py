@@ -1,0 +1,98 @@
+"""An incident whose beginning nobody knows -> when it began.
+
+Comes in: a prepared :class:`Investigation`, perhaps a time by which it was noticed. Goes out: the onset, or None where no
+time explains anything. Method: each candidate time is tried, and the one for which some component is most suspect is kept:
+a change point (Bai, 1995) chosen by what it explains, not by how much moves. Then it is moved to where the deciding series
+left its usual range. Surprise: what is noticed is late, so that the time of an alert only bounds the search; of two times that
+explain as much the later one is more likely, because what is old was noticed or lived with.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from mimir_core.analysis.culprits import Investigation
+from mimir_core.analysis.levels import Shift
+from mimir_core.analysis.suspects import Suspicion
+from mimir_core.config import OnsetSettings
+
+_UNSEEN = 0.5
+"""What a time counts at which spans were not recorded, while they were at others: they are kept for what mattered."""
+_OUT = 0.25
+"""Share of its shift by which a series is out of its usual range."""
+
+
+def find_onset(investigation: Investigation, noticed: datetime | None, settings: OnsetSettings) -> datetime | None:
+    """Return the time at which the incident began, or None when nothing changed.
+
+    Args:
+        investigation: The incident.
+        noticed: When it was noticed, at the latest; None where that is not known.
+        settings: The ``onset`` section.
+    """
+    tried = list(_try_all(investigation, noticed, settings))
+    if not tried:
+        return None
+    end = noticed or max(onset for onset, _ in tried)
+    traced = investigation.traced
+    onset, deciding = max(
+        tried,
+        key=lambda entry: (
+            entry[1].strength
+            * _prior(entry[0], end, settings.usual_lag_seconds)
+            * (1.0 if traced is None or traced.start <= entry[0] <= traced.end else _UNSEEN)
+        ),
+    )
+    if deciding.strength < settings.min_strength:
+        return None
+    if isinstance(deciding.finding, Shift):
+        return _departure(investigation.signals.metrics, onset, deciding.finding)
+    return onset
+
+
+def _try_all(
+    investigation: Investigation, noticed: datetime | None, settings: OnsetSettings
+) -> Iterator[tuple[datetime, Suspicion]]:
+    earliest = noticed - timedelta(seconds=settings.lookback_seconds) if noticed else None
+    latest = noticed + timedelta(seconds=settings.slack_seconds) if noticed else None
+    metrics, spans = investigation.signals.metrics, investigation.signals.spans
+    started = pd.to_datetime(np.sort(spans["start_us"].to_numpy(dtype="int64")), unit="us", utc=True)
+    if not metrics.empty:
+        first = 0 if not investigation.signals.reference.metrics.empty else settings.min_rows
+        rows = np.flatnonzero(~investigation.is_disturbed)
+        times = metrics.index[rows[(rows >= first) & (rows < len(metrics))]]
+        for onset in _spread(times, earliest, latest, settings.candidates):
+            if found := list(investigation.metric_suspicions(onset)):
+                yield onset, max(found, key=lambda item: item.strength)
+    for onset in _spread(started, earliest, latest, settings.trace_candidates):
+        if found := [*investigation.trace_suspicions(onset), *investigation.log_suspicions(onset)]:
+            yield onset, max(found, key=lambda item: item.strength)
+
+
+def _prior(onset: datetime, noticed: datetime, usual_lag_seconds: float) -> float:
+    """How likely a fault is noticed so late: exponential in the lag."""
+    return float(np.exp(-max(0.0, (noticed - onset).total_seconds()) / usual_lag_seconds))
+
+
+def _spread(times: pd.DatetimeIndex, earliest: datetime | None, latest: datetime | None, most: int) -> list[datetime]:
+    """At most ``most`` of the times between the bounds, evenly spread."""
+    inside = times[(times >= (earliest or times.min())) & (times <= (latest or times.max()))] if len(times) else times
+    if not len(inside):
+        return []
+    chosen = inside[np.unique(np.linspace(0, len(inside) - 1, most).astype(int))]
+    return [time.to_pydatetime() for time in chosen]
+
+
+def _departure(metrics: pd.DataFrame, onset: datetime, shift: Shift) -> datetime:
+    """Where the series left its usual range for good: back from the onset while it is out, or on to where it goes out."""
+    values = metrics[shift.component, shift.metric].dropna()
+    height = abs(shift.after - shift.before)
+    is_out = ((values - shift.before) * np.sign(shift.after - shift.before) > max(shift.noise, _OUT * height)).to_numpy()
+    row = int(values.index.searchsorted(pd.Timestamp(onset)))
+    while row < len(is_out) and not is_out[row]:
+        row += 1
+    while 0 < row < len(is_out) and is_out[row - 1]:
+        row -= 1
+    return values.index[row].to_pydatetime() if row < len(is_out) else onset

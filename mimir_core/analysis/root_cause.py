@@ -1,0 +1,87 @@
+"""Signals -> the onset, the components in the order of suspicion, and the change that is to blame.
+
+Comes in: :class:`Signals` and perhaps when the incident was noticed. Goes out: a :class:`RootCause`. This is the whole
+quantitative answer; what texts say (signs, cluster state) is added in ``rank``. Surprise: a component nobody suspects is
+still ranked, last, so that every component that was seen has a place.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mimir_core.analysis.changes import ChangeVerdict, judge_changes
+from mimir_core.analysis.culprits import Investigation
+from mimir_core.analysis.onset import find_onset
+from mimir_core.analysis.scene import LogLine, Scene
+from mimir_core.analysis.signs import SignTable
+from mimir_core.analysis.suspects import Suspicion, fuse
+from mimir_core.config import ChangeSettings, CulpritSettings, OnsetSettings
+from mimir_core.records import FaultKind
+from mimir_core.telemetry.signals import Calls, Signals
+
+
+@dataclass(frozen=True)
+class RootCause:
+    """What the numbers say about an incident."""
+
+    onset: datetime | None
+    ranking: tuple[tuple[str, float], ...]
+    """Components and how suspect they are, between 0 and 1, most suspect first."""
+    suspicions: tuple[Suspicion, ...]
+    """Why."""
+    confidence: float
+    """Probability that the first one is right."""
+    fault_kind: FaultKind
+    """What kind of fault the first one has; NONE where nothing is suspected."""
+    change: ChangeVerdict | None = None
+    """The change to blame; None where no changes were recorded."""
+
+
+def find_root_cause(
+    signals: Signals,
+    noticed: datetime | None,
+    table: SignTable,
+    culprits: CulpritSettings,
+    onsets: OnsetSettings,
+    changes: ChangeSettings,
+) -> RootCause:
+    """Rank the components of an incident.
+
+    Args:
+        signals: What was recorded.
+        noticed: When the incident was noticed, at the latest; None where that is not known.
+        table: What metrics mean, by their names.
+        culprits: The ``culprits`` section.
+        onsets: The ``onset`` section.
+        changes: The ``changes`` section.
+    """
+    investigation = Investigation(signals, table, culprits)
+    onset = find_onset(investigation, noticed, onsets)
+    suspicions = tuple(investigation.suspicions_at(onset)) if onset else ()
+    fused = fuse(suspicions)
+    unsuspected = sorted({*signals.metrics.columns.get_level_values(0), *signals.spans["component"]} - fused.keys())
+    ranking = (*fused.items(), *((component, 0.0) for component in unsuspected))
+    first = max(suspicions, key=lambda item: (item.component == ranking[0][0], item.strength), default=None)
+    return RootCause(
+        onset=onset,
+        ranking=ranking,
+        suspicions=suspicions,
+        confidence=ranking[0][1] if ranking else 0.0,
+        fault_kind=first.fault_kind if first else FaultKind.NONE,
+        change=None if signals.changes.is_empty else judge_changes(signals.changes, _scene(signals, investigation.calls), changes),
+    )
+
+
+def _scene(signals: Signals, calls: Calls) -> Scene:
+    """What a change has to explain."""
+    incident = signals.incident
+    words = [incident.title, incident.description]
+    words += [text for alert in incident.alerts for text in (alert.name, *alert.labels.values(), *alert.annotations.values())]
+    said = (statement for statement in signals.statements if statement.source == "log" and statement.time)
+    return Scene(
+        alert=" ".join(dict.fromkeys(word for word in words if word)),
+        component=incident.service,
+        metrics=signals.metrics,
+        lines=[LogLine(line.time, line.component, line.level, line.text) for line in said if line.time],
+        calls=calls,
+        alerted_at=incident.opened_at,
+    )

@@ -1,0 +1,154 @@
+"""What moved, what was lost, what became slow, what broke off -> whom each of it speaks against, and how strongly.
+
+Comes in: the findings of the other modules about one incident. Goes out: one :class:`Suspicion` for each finding that says
+something. Method: each kind of finding has its own scale and is squashed to a strength in [0, 1) by x / (x + half), where
+``half`` is the finding that is worth one half; a call that is slow speaks against the end whose other calls are slow too.
+Surprise: strengths, not ranks, are fused later, because a signal that shows nothing must not vote.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from mimir_core.analysis.flow import FAILURES, LATENCY, Loss
+from mimir_core.analysis.levels import Shift
+from mimir_core.analysis.log_changes import Finding
+from mimir_core.analysis.signs import MetricFamily
+from mimir_core.analysis.trace_shape import END, Break
+from mimir_core.analysis.trace_times import Slowness
+from mimir_core.config import SuspectSettings
+from mimir_core.records import Direction, FaultKind
+from mimir_core.telemetry.signals import Calls
+
+
+class Suspicion(NamedTuple):
+    """One reason to suspect one component."""
+
+    component: str
+    signal: str
+    """Which signal shows it: ``level``, ``flow``, ``time``, ``shape`` or ``log``."""
+    fault_kind: FaultKind
+    strength: float
+    """In [0, 1)."""
+    finding: object
+    """What was found, for the evidence that is made of it."""
+
+
+def squash(amount: float, half: float) -> float:
+    """Return ``amount`` on a scale from 0 to 1, where ``half`` is one half.
+
+    >>> squash(2.0, 2.0), squash(0.0, 2.0)
+    (0.5, 0.0)
+    """
+    return amount / (amount + half) if amount > 0 else 0.0
+
+
+def suspect_levels(
+    shifts: Iterable[Shift],
+    shared: Collection[str],
+    family_of: Callable[[str], MetricFamily | None],
+    settings: SuspectSettings,
+) -> list[Suspicion]:
+    """Suspect who takes more of a resource.
+
+    What users feel (latency, errors) is what is to be explained, and left out; so is what components share, a machine.
+    """
+    found = []
+    for shift in shifts:
+        family = family_of(shift.metric)
+        if not shift.excess or family is None or family.felt or family.fault is FaultKind.TRAFFIC or shift.metric in shared:
+            continue
+        direction = Direction.UP if shift.excess > 0 else Direction.DOWN
+        if direction is family.bad:
+            strength = squash(abs(shift.excess), settings.level_half)
+            found.append(Suspicion(shift.component, "level", family.fault, strength, shift))
+    return found
+
+
+def suspect_losses(losses: Iterable[Loss], settings: SuspectSettings) -> list[Suspicion]:
+    """Suspect who loses time or requests that no callee explains."""
+    half = {LATENCY: settings.latency_half, FAILURES: settings.failures_half}
+    fault = {LATENCY: FaultKind.LATENCY, FAILURES: FaultKind.DEPENDENCY}
+    return [
+        Suspicion(loss.component, "flow", fault[loss.kind], squash(loss.share, half[loss.kind]), loss)
+        for loss in losses
+        if loss.share > 0
+    ]
+
+
+def suspect_slowness(slow: Sequence[Slowness], trace_us: float, settings: SuspectSettings) -> list[Suspicion]:
+    """Suspect who takes longer by itself; of a slow call both ends, each by how slow all its calls on that side are.
+
+    Args:
+        slow: Components and calls.
+        trace_us: What a trace usually takes.
+        settings: The ``suspects`` section.
+    """
+    found = [
+        Suspicion(
+            item.component, "time", FaultKind.LATENCY, item.share * squash(item.excess_us / trace_us, settings.time_half), item
+        )
+        for item in slow
+        if not item.callee and item.excess_us > 0
+    ]
+    for end in ("callee", "component"):
+        sides: dict[str, list[Slowness]] = {}
+        for item in slow:
+            if item.callee:
+                sides.setdefault(getattr(item, end), []).append(item)
+        for component, calls in sides.items():
+            worst = max(calls, key=lambda item: item.excess_us)
+            share = fmean(item.share for item in calls)
+            strength = share * squash(sum(item.excess_us for item in calls) / trace_us, settings.time_half)
+            found.append(Suspicion(component, "time", FaultKind.NETWORK, strength, worst))
+    return [item for item in found if item.strength > 0]
+
+
+def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float) -> list[Suspicion]:
+    """Suspect whose operations go on differently.
+
+    Where an operation ends early after a call, who answered is suspected if it changed itself, else the one that ended; the
+    other half as much. Who is called by another that changed is given other work, so that half of its change is explained.
+    """
+    clearest: dict[tuple[str, ...], Break] = {}
+    for step in breaks:  # the surest first
+        if abs(step.z) >= threshold:
+            clearest.setdefault(step[:4], step)
+    changed = {step.component for step in clearest.values()}
+    found = []
+    for step in clearest.values():
+        strength = abs(step.after - step.before) * squash(abs(step.z) - threshold, threshold)
+        blamed, other = step.component, step.previous_component
+        if step.following == END and step.z > 0 and other != blamed:
+            if other in changed:
+                blamed, other = other, blamed
+            found.append(Suspicion(other, "shape", FaultKind.CODE_CHANGE, strength / 2, step))
+        elif any(caller in changed for caller, callee in calls if callee == blamed):
+            strength /= 2
+        found.append(Suspicion(blamed, "shape", FaultKind.CODE_CHANGE, strength, step))
+    return found
+
+
+def suspect_log_changes(findings: Iterable[Finding], settings: SuspectSettings) -> list[Suspicion]:
+    """Suspect who says something else at a place of its code where nobody deeper in the trace does."""
+    return [
+        Suspicion(item.component, "log", FaultKind.CODE_CHANGE, squash(item.strength * item.own_share, settings.log_half), item)
+        for item in findings
+        if item.strength * item.own_share > 0
+    ]
+
+
+def fuse(suspicions: Iterable[Suspicion]) -> dict[str, float]:
+    """Return how suspect each component is: noisy-or over the signals of the strongest suspicion of each.
+
+    1 - product(1 - strength) (Pearl, "Probabilistic Reasoning in Intelligent Systems", 1988): separate signals are separate
+    reasons, but two series of one signal are not.
+    """
+    strongest: dict[tuple[str, str], float] = {}
+    for item in suspicions:
+        key = (item.component, item.signal)
+        strongest[key] = max(strongest.get(key, 0.0), item.strength)
+    doubt: dict[str, float] = {}
+    for (component, _), strength in strongest.items():
+        doubt[component] = doubt.get(component, 1.0) * (1 - strength)
+    return {component: 1 - left for component, left in sorted(doubt.items(), key=lambda entry: (entry[1], entry[0]))}
