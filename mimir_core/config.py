@@ -151,6 +151,8 @@ class SuspectSettings(Settings):
     """Shift of a level, in units of the highest usual level of that metric."""
     latency_half: float = Field(gt=0)
     """Excess time, as a share of the time that the entries usually take."""
+    traffic_half: float = Field(gt=0)
+    """Additional requests at an entry, as a share of the usual ones."""
     failures_half: float = Field(gt=0)
     """Failed requests, as a share of the requests of the entries."""
     time_half: float = Field(gt=0)

@@ -103,8 +103,9 @@ def _is_same_renamed(engine: Engine, signals: Signals, noticed: datetime | None,
     """Whether the ranking under other names is one that the scores under the true names allow."""
     renamed, new = rename_components(signals, seed)
     before = {new.get(name, name): score for name, score in engine.rank(signals, noticed).ranking}
-    after = [before.get(name, 0.0) for name, _ in engine.rank(renamed, noticed).ranking]
-    return all(score >= following - _SAME for score, following in pairwise(after))
+    after = [name for name, _ in engine.rank(renamed, noticed).ranking]
+    in_order = pairwise(before[name] for name in after if name in before)
+    return set(before) == set(after) and all(score >= following - _SAME for score, following in in_order)
 
 
 def _is_right(found: RootCause, truth: RcaTruth) -> bool:

@@ -5,33 +5,37 @@ without faults, where there is one. Surprises: where a signal was recorded only 
 it cannot speak; known earlier incidents are cut out of the time before.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import pandas as pd
 
+from mimir_core.analysis.call_metrics import CallNames, find_call_shifts, find_slow_calls
 from mimir_core.analysis.flow import find_losses
 from mimir_core.analysis.levels import find_shifts, shared_metrics
 from mimir_core.analysis.log_changes import compare_recordings
 from mimir_core.analysis.log_steps import LogLine, Recording, Vocabulary, split_recording
-from mimir_core.analysis.signs import SignTable
+from mimir_core.analysis.signs import MetricFamily, SignTable
 from mimir_core.analysis.span_tree import NO_PARENT, calls_in, join_traces, link_spans, split_traces
 from mimir_core.analysis.suspects import (
     Suspicion,
+    explain,
     suspect_breaks,
+    suspect_calls,
     suspect_levels,
     suspect_log_changes,
     suspect_losses,
     suspect_slowness,
+    suspect_traffic,
 )
 from mimir_core.analysis.templates import TemplateGroups
 from mimir_core.analysis.trace_shape import find_breaks
 from mimir_core.analysis.trace_times import find_slowness
 from mimir_core.config import CulpritSettings
-from mimir_core.records import Window
+from mimir_core.records import FaultKind, Window
 from mimir_core.telemetry.signals import Calls, Signals, Statement
 
 
@@ -45,12 +49,15 @@ class Investigation:
 
     def suspicions_at(self, onset: datetime) -> list[Suspicion]:
         """Return whom each signal speaks against if the fault began at ``onset``."""
-        return [*self.metric_suspicions(onset), *self.trace_suspicions(onset), *self.log_suspicions(onset)]
+        found = [*self.metric_suspicions(onset), *self.trace_suspicions(onset), *self.log_suspicions(onset)]
+        return explain(found, self.calls)
 
     @cached_property
     def calls(self) -> Calls:
-        """Who calls whom: as the case says and as its spans show."""
-        return self.signals.calls | calls_in(self._linked) | calls_in(self._linked_reference)
+        """Who calls whom: as the case says, as its spans show, and as the names of its series tell."""
+        split = ((component, self._call_names.split(component, metric)) for component, metric in self.signals.metrics.columns)
+        in_names = {(caller, found[0]) for caller, found in split if found}
+        return self.signals.calls | calls_in(self._linked) | calls_in(self._linked_reference) | in_names
 
     @cached_property
     def traced(self) -> Window | None:
@@ -69,9 +76,15 @@ class Investigation:
         is_after = np.asarray(metrics.index >= pd.Timestamp(onset))
         is_before = ~is_after & ~self.is_disturbed
         shifts = find_shifts(metrics, is_before, is_after, usual, self.settings.levels)
-        yield from suspect_levels(shifts, self._shared, self.table.family_of, self.settings.suspects)
+        own = [shift for shift in shifts if not self._call_names.split(shift.component, shift.metric)]
+        yield from suspect_levels(own, self._shared, self._family_of, self.settings.suspects)
+        yield from suspect_traffic(own, self._entries, self._family_name, self.settings.suspects)
+        calls = find_call_shifts(shifts, self._call_names)
+        for family, fault in (("latency", FaultKind.NETWORK), ("errors", FaultKind.DEPENDENCY)):
+            slow = find_slow_calls(calls, self._family_name, family, self.settings.traces)
+            yield from suspect_calls(slow, fault, self.settings.suspects.level_half)
         compared = metrics[is_before] if usual.empty else usual
-        losses = find_losses(metrics, is_after, compared, self.calls, self.table.family_name, self.settings.flow)
+        losses = find_losses(metrics, is_after, compared, self.calls, self._call_names, self._family_name, self.settings.flow)
         yield from suspect_losses(losses, self.settings.suspects)
 
     def trace_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
@@ -110,6 +123,24 @@ class Investigation:
     @cached_property
     def _linked_reference(self) -> pd.DataFrame:
         return link_spans(self.signals.reference.spans)
+
+    @cached_property
+    def _family_of(self) -> Callable[[str], MetricFamily | None]:
+        return cache(self.table.family_of)
+
+    @cached_property
+    def _family_name(self) -> Callable[[str], str | None]:
+        return cache(self.table.family_name)
+
+    @cached_property
+    def _call_names(self) -> CallNames:
+        components = {*self.signals.metrics.columns.get_level_values(0), *self.signals.spans["component"]}
+        return CallNames({str(name) for name in components} | {end for call in self.signals.calls for end in call})
+
+    @cached_property
+    def _entries(self) -> frozenset[str]:
+        """Who is called by nobody inside."""
+        return frozenset({caller for caller, _ in self.calls} - {callee for caller, callee in self.calls if caller != callee})
 
     @cached_property
     def _shared(self) -> frozenset[str]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mimir_core.analysis.call_metrics import CallNames
 from mimir_core.config import FlowSettings
 from mimir_core.telemetry.signals import Calls
 
@@ -51,6 +52,7 @@ def find_losses(
     is_after: np.ndarray,
     usual: pd.DataFrame,
     calls: Calls,
+    names: CallNames,
     family_of: Callable[[str], str | None],
     settings: FlowSettings,
 ) -> list[Loss]:
@@ -61,6 +63,7 @@ def find_losses(
         is_after: One truth value a row: whether it belongs to the incident.
         usual: The rows to compare with, from the same or another time.
         calls: Who calls whom; where nothing is known, nobody explains anybody. Who is not among them is a mere view of others.
+        names: Tells which metrics are about calls.
         family_of: The family of a metric, by its name.
         settings: The ``flow`` section.
     """
@@ -69,7 +72,7 @@ def find_losses(
     columns = metrics.columns.union(usual.columns)
     table = pd.concat([usual.reindex(columns=columns), metrics[is_after].reindex(columns=columns)])
     is_usual = np.arange(len(table)) < len(usual)
-    roles = _roles(columns, family_of)
+    roles = _roles(columns, family_of, names)
     requests = {c: s.values for c, s in _choose(table, roles, "traffic").items()}
     entries = {name for name in requests} - {callee for _, callee in calls}
     losses = []
@@ -127,14 +130,15 @@ def _losses(
     return losses
 
 
-def _roles(columns: pd.MultiIndex, family_of: Callable[[str], str | None]) -> dict[str, dict[str, list[str]]]:
+def _roles(
+    columns: pd.MultiIndex, family_of: Callable[[str], str | None], names: CallNames
+) -> dict[str, dict[str, list[str]]]:
     """Family to component to its metrics; a metric that names another component is about a call, not about its owner."""
-    components = set(columns.get_level_values(0))
     roles: dict[str, dict[str, list[str]]] = {}
     families: dict[str, str | None] = {}
     for component, metric in columns:
         if metric not in families:
-            families[metric] = None if any(f"_{name}_" in f"_{metric}_" for name in components) else family_of(metric)
+            families[metric] = None if names.split(component, metric) else family_of(metric)
         if family := families[metric]:
             roles.setdefault(family, {}).setdefault(component, []).append(metric)
     return roles

@@ -15,6 +15,8 @@ from mimir_core.config import LevelSettings
 
 _MAD_TO_SIGMA = 1.4826
 _EPSILON = 1e-9
+_SHARE_OF_HIGHEST = 0.1
+"""A usual level below this share of the highest one reached is as good as this share: ten times nothing is nothing."""
 
 
 class Shift(NamedTuple):
@@ -59,7 +61,7 @@ def find_shifts(
         median = _nanmedian(rows)
         noise = settings.noise_sigmas * _MAD_TO_SIGMA * _nanmedian(np.abs(rows - median))
         shifts = after - median
-        scale = _scale_of(names, median)
+        scale = _scale_of(names, median, after)
         beyond = np.sign(shifts) * np.maximum(np.abs(shifts) - noise, 0.0) / scale
         level = _furthest(beyond)
         nearer = np.isnan(best) | (np.abs(level) < np.abs(best))
@@ -97,11 +99,13 @@ def _levels_after(metrics: pd.DataFrame, is_after: np.ndarray, settings: LevelSe
     return np.vstack([_nanmedian(values[:first]), _nanmedian(values)])
 
 
-def _scale_of(names: np.ndarray, median: np.ndarray) -> np.ndarray:
-    """The highest usual level of each metric, among all components that have it."""
+def _scale_of(names: np.ndarray, median: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The highest usual level of each metric among all components that have it; at least a share of the highest reached."""
     codes, _ = pd.factorize(names)
     highest = np.zeros(codes.max() + 1)
     np.maximum.at(highest, codes, np.nan_to_num(np.abs(median)))
+    reached = np.nan_to_num(np.abs(after)).max(axis=0)
+    np.maximum.at(highest, codes, _SHARE_OF_HIGHEST * reached)
     return np.maximum(highest[codes], _EPSILON)
 
 

@@ -5,8 +5,12 @@ quantitative answer; what texts say (signs, cluster state) is added in ``rank``.
 still ranked, last, so that every component that was seen has a place.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import numpy as np
+import pandas as pd
 
 from mimir_core.analysis.changes import ChangeVerdict, judge_changes
 from mimir_core.analysis.culprits import Investigation
@@ -17,6 +21,10 @@ from mimir_core.analysis.suspects import Suspicion, fuse
 from mimir_core.config import ChangeSettings, CulpritSettings, OnsetSettings
 from mimir_core.records import FaultKind
 from mimir_core.telemetry.signals import Calls, Signals
+
+_SUSPECTS = 5
+_MANY_SERIES, _MANY_ROWS = 60, 150
+"""More are not looked at for the sake of changes: those are dated to minutes."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,8 @@ def find_root_cause(
     fused = fuse(suspicions)
     unsuspected = sorted({*signals.metrics.columns.get_level_values(0), *signals.spans["component"]} - fused.keys())
     ranking = (*fused.items(), *((component, 0.0) for component in unsuspected))
+    suspects = [component for component, _ in ranking[:_SUSPECTS]]
+    scene = _scene(signals, investigation.calls, suspects)
     first = max(suspicions, key=lambda item: (item.component == ranking[0][0], item.strength), default=None)
     return RootCause(
         onset=onset,
@@ -67,12 +77,12 @@ def find_root_cause(
         suspicions=suspicions,
         confidence=ranking[0][1] if ranking else 0.0,
         fault_kind=first.fault_kind if first else FaultKind.NONE,
-        change=None if signals.changes.is_empty else judge_changes(signals.changes, _scene(signals, investigation.calls), changes),
+        change=None if signals.changes.is_empty else judge_changes(signals.changes, scene, changes),
     )
 
 
-def _scene(signals: Signals, calls: Calls) -> Scene:
-    """What a change has to explain."""
+def _scene(signals: Signals, calls: Calls, suspects: Sequence[str]) -> Scene:
+    """What a change has to explain: what was said, and the series of the affected component and of the suspects."""
     incident = signals.incident
     words = [incident.title, incident.description]
     words += [text for alert in incident.alerts for text in (alert.name, *alert.labels.values(), *alert.annotations.values())]
@@ -80,8 +90,20 @@ def _scene(signals: Signals, calls: Calls) -> Scene:
     return Scene(
         alert=" ".join(dict.fromkeys(word for word in words if word)),
         component=incident.service,
-        metrics=signals.metrics,
+        metrics=_thin(signals.metrics, {*suspects, incident.service}),
         lines=[LogLine(line.time, line.component, line.level, line.text) for line in said if line.time],
         calls=calls,
         alerted_at=incident.opened_at,
     )
+
+
+def _thin(metrics: pd.DataFrame, components: set[str | None]) -> pd.DataFrame:
+    """The series of some components where there are many, and the medians of blocks of rows where those are many."""
+    if metrics.shape[1] > _MANY_SERIES:
+        metrics = metrics.loc[:, metrics.columns.get_level_values(0).isin(components)]
+    if len(metrics) <= _MANY_ROWS:
+        return metrics
+    block = np.arange(len(metrics)) // -(-len(metrics) // _MANY_ROWS)
+    thinned = metrics.groupby(block).median()
+    thinned.index = metrics.index[np.flatnonzero(np.diff(block, prepend=-1))]
+    return thinned

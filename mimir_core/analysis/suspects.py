@@ -6,7 +6,7 @@ something. Method: each kind of finding has its own scale and is squashed to a s
 Surprise: strengths, not ranks, are fused later, because a signal that shows nothing must not vote.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Suspicion(NamedTuple):
 
     component: str
     signal: str
-    """Which signal shows it: ``level``, ``flow``, ``time``, ``shape`` or ``log``."""
+    """Which signal shows it: ``level``, ``flow``, ``traffic``, ``time``, ``shape`` or ``log``."""
     fault_kind: FaultKind
     strength: float
     """In [0, 1)."""
@@ -76,32 +76,90 @@ def suspect_losses(losses: Iterable[Loss], settings: SuspectSettings) -> list[Su
     ]
 
 
+def suspect_traffic(
+    shifts: Iterable[Shift], entries: Collection[str], family_of: Callable[[str], str | None], settings: SuspectSettings
+) -> list[Suspicion]:
+    """Suspect the world outside, at the entries where it sends more requests; nobody inside could make them do so."""
+    found = []
+    for shift in shifts:
+        if shift.component in entries and family_of(shift.metric) == "traffic" and shift.before > 0:
+            more = (shift.after - shift.before - shift.noise) / shift.before
+            if more > 0:
+                strength = squash(more, settings.traffic_half)
+                found.append(Suspicion(shift.component, "traffic", FaultKind.TRAFFIC, strength, shift))
+    return found
+
+
+def explain(suspicions: Sequence[Suspicion], calls: Calls) -> list[Suspicion]:
+    """Return ``suspicions`` less what others explain.
+
+    What a caller loses is explained by a callee that is suspected itself, whichever signal shows it. What moves behind an
+    entry is explained by the requests that come in from outside.
+    """
+    suspected = fuse(suspicions)
+    callees: dict[str, set[str]] = {}
+    for caller, callee in calls:
+        if caller != callee:
+            callees.setdefault(caller, set()).add(callee)
+    outside: dict[str, float] = {}
+    for item in suspicions:
+        if item.signal == "traffic":
+            for component in {item.component} | reachable(item.component, callees):
+                outside[component] = max(outside.get(component, 0.0), item.strength)
+    explained = []
+    for item in suspicions:
+        share = 0.0
+        if item.signal == "flow":
+            share = max((suspected.get(callee, 0.0) for callee in callees.get(item.component, ())), default=0.0)
+        if item.signal in ("flow", "level", "time"):
+            share = max(share, outside.get(item.component, 0.0))
+        explained.append(item._replace(strength=item.strength * (1 - share)))
+    return explained
+
+
+def reachable(component: str, callees: Mapping[str, Collection[str]]) -> set[str]:
+    """Return all that a component calls, and all that those call.
+
+    >>> sorted(reachable("web", {"web": ["cart"], "cart": ["db", "web"]}))
+    ['cart', 'db', 'web']
+    """
+    seen: set[str] = set()
+    waiting = [component]
+    while waiting:
+        for callee in callees.get(waiting.pop(), ()):
+            if callee not in seen:
+                seen.add(callee)
+                waiting.append(callee)
+    return seen
+
+
 def suspect_slowness(slow: Sequence[Slowness], trace_us: float, settings: SuspectSettings) -> list[Suspicion]:
-    """Suspect who takes longer by itself; of a slow call both ends, each by how slow all its calls on that side are.
+    """Suspect who takes longer by itself, and the ends of slow calls.
 
     Args:
         slow: Components and calls.
         trace_us: What a trace usually takes.
         settings: The ``suspects`` section.
     """
-    found = [
-        Suspicion(
-            item.component, "time", FaultKind.LATENCY, item.share * squash(item.excess_us / trace_us, settings.time_half), item
-        )
-        for item in slow
-        if not item.callee and item.excess_us > 0
-    ]
+    half = settings.time_half * trace_us
+    own = [item for item in slow if not item.callee and item.excess_us > 0]
+    found = [Suspicion(item.component, "time", FaultKind.LATENCY, item.share * squash(item.excess_us, half), item) for item in own]
+    return found + suspect_calls([item for item in slow if item.callee], FaultKind.NETWORK, half)
+
+
+def suspect_calls(slow: Sequence[Slowness], fault: FaultKind, half: float) -> list[Suspicion]:
+    """Suspect both ends of a slow call, each by how slow all its calls on that side are."""
+    found = []
     for end in ("callee", "component"):
         sides: dict[str, list[Slowness]] = {}
         for item in slow:
-            if item.callee:
-                sides.setdefault(getattr(item, end), []).append(item)
+            sides.setdefault(getattr(item, end), []).append(item)
         for component, calls in sides.items():
             worst = max(calls, key=lambda item: item.excess_us)
-            share = fmean(item.share for item in calls)
-            strength = share * squash(sum(item.excess_us for item in calls) / trace_us, settings.time_half)
-            found.append(Suspicion(component, "time", FaultKind.NETWORK, strength, worst))
-    return [item for item in found if item.strength > 0]
+            strength = fmean(item.share for item in calls) * squash(sum(item.excess_us for item in calls), half)
+            if strength > 0:
+                found.append(Suspicion(component, "time", fault, strength, worst))
+    return found
 
 
 def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float) -> list[Suspicion]:
@@ -117,7 +175,7 @@ def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float) -> l
     changed = {step.component for step in clearest.values()}
     found = []
     for step in clearest.values():
-        strength = abs(step.after - step.before) * squash(abs(step.z) - threshold, threshold)
+        strength = abs(step.after - step.before) * squash(abs(step.z), threshold)
         blamed, other = step.component, step.previous_component
         if step.following == END and step.z > 0 and other != blamed:
             if other in changed:

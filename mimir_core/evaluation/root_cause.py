@@ -5,7 +5,7 @@ truth is unscored, one whose truth names a component that was never seen is a mi
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,7 +88,7 @@ def score_answers(answers: Sequence[RcaAnswer], min_confidence: float) -> tuple[
     facts |= {
         "best_baseline": best,
         "ahead_of_best_baseline": _figures(hits[OURS] - hits[best]),
-        "first_right_by_fault_type": _first_right_by(lambda answer: answer.truth.fault_type or "unknown", scored),
+        "first_right_by_fault_type": _first_right_by_fault_type(scored),
         "onset_error_seconds": _onset_errors(scored),
         "commits": _right_commits(answers),
         "calibration": calibrate(scored),
@@ -119,10 +119,10 @@ def _either(names: Sequence[str], truth: RcaTruth) -> list[str]:
     return list(dict.fromkeys(truth.components[0] if name in truth.components else name for name in names))
 
 
-def _first_right_by(kind_of: Callable[[RcaAnswer], str], scored: Sequence[RcaAnswer]) -> dict[str, str]:
+def _first_right_by_fault_type(scored: Sequence[RcaAnswer]) -> dict[str, str]:
     groups: dict[str, list[bool]] = defaultdict(list)
     for answer in scored:
-        groups[kind_of(answer)].append(answer.is_right)
+        groups[answer.truth.fault_type or "unknown"].append(answer.is_right)
     return {kind: f"{sum(right)}/{len(right)}" for kind, right in sorted(groups.items())}
 
 

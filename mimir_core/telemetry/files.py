@@ -310,6 +310,7 @@ class _Reader:
         signals.spans = pd.concat(self._spans, ignore_index=True) if self._spans else signals.spans
         signals.calls |= self.settings.calls
         signals.earlier_faults = self.settings.earlier_faults
+        signals.merge_pods()
         signals.find_affected()
         nothing_said = (
             signals.metrics.empty and signals.spans.empty and not (signals.statements or signals.manifests or signals.query_loads)

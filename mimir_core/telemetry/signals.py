@@ -142,6 +142,21 @@ class Signals:
     masked: Counter[str] = field(default_factory=Counter)
     """Secrets that redaction masked, by kind."""
 
+    def merge_pods(self) -> None:
+        """Give the series of a workload's pods to the workload: the mean of those that have a value.
+
+        A name with a hash as Kubernetes draws it is a pod's; one that only ends in a number is, where the rest is known.
+        """
+        known = {statement.component for statement in self.statements} | {end for call in self.calls for end in call}
+        known |= {str(name) for name in self.spans["component"].unique()} | {self.incident.service or ""}
+        for part in (self, self.reference):
+            owners = [str(name) for name in part.metrics.columns.get_level_values(0).unique()] if len(part.metrics.columns) else []
+            merged = {name: workload_of(name) for name in owners if name not in known}
+            merged = {name: to for name, to in merged.items() if to != name and (to in known or _POD_OF_DEPLOYMENT.search(name))}
+            if merged:
+                renamed = part.metrics.rename(columns=merged, level=0)
+                part.metrics = renamed.T.groupby(level=[0, 1], sort=False).mean().T
+
     def find_affected(self) -> None:
         """Where the sender names no component, take the longest that its words name; give it what nobody else said."""
         incident = self.incident

@@ -60,7 +60,7 @@ def test_the_last_deploy_is_the_last_one_before_anybody_noticed() -> None:
 
 def shop() -> Signals:
     metrics = table(**{"orders": 0, "orders-db": 5})
-    metrics["orders", "call_orders-db_seconds"] = 1.0
+    metrics["orders", "orders__db_call_seconds"] = 1.0
     spans = {"trace": [1], "span": [1], "parent": [-1], "component": ["orders"], "operation": ["ask orders-db"]}
     return Signals(
         Incident(id="i1", title="orders-db is slow", service="orders-db"),
@@ -81,7 +81,11 @@ def test_other_names_are_everywhere_and_old_ones_nowhere() -> None:
     renamed, new = rename_components(signals, 1)
     orders, database = new["orders"], new["orders-db"]
     assert set(new) == {"orders", "orders-db"}
-    assert list(renamed.metrics.columns) == [(orders, "load"), (database, "load"), (orders, f"call_{database}_seconds")]
+    assert list(renamed.metrics.columns) == [
+        (orders, "load"),
+        (database, "load"),
+        (orders, f"{database.replace('-', '__')}_call_seconds"),
+    ]
     assert list(renamed.reference.metrics.columns) == [(orders, "load")]
     assert renamed.spans[["component", "operation"]].to_numpy().tolist() == [[orders, f"ask {database}"]]
     assert [said.component for said in renamed.statements] == [orders, "unknown", orders]
@@ -89,6 +93,13 @@ def test_other_names_are_everywhere_and_old_ones_nowhere() -> None:
     assert renamed.calls == {(orders, database)}
     assert (renamed.incident.service, renamed.incident.title) == (database, f"{database} is slow")
     assert renamed.metrics.to_numpy().tolist() == signals.metrics.to_numpy().tolist()
+
+
+def test_two_spellings_of_a_name_stay_two_spellings_of_a_name() -> None:
+    metrics = table(**{"shop.orders": 0, "shop-orders": 5})
+    renamed, new = rename_components(Signals(Incident(id="i1", title="slow"), metrics=metrics), 1)
+    assert new["shop.orders"].replace(".", "-") == new["shop-orders"]
+    assert list(renamed.metrics.columns) == [(new[name], "load") for name in ("shop.orders", "shop-orders")]
 
 
 def test_no_drawn_name_begins_with_another_however_short_the_old_ones_are() -> None:

@@ -1,0 +1,90 @@
+"""Series that one component keeps about its calls of another -> which calls became slow or fail.
+
+Comes in: the shifts of all series. Goes out: one :class:`Slowness` a call, as for spans. A series is about a call when its
+name holds the name of another component (``<callee>_call_latency_ms``). Method: the shift beyond the noise, as a share of the
+highest usual level of such a series among all calls. Surprise: where the caller and the callee both timed the same call, what
+the caller saw beyond the callee's own time is the way between them, and only that is looked at.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
+
+from mimir_core.analysis.levels import Shift
+from mimir_core.analysis.trace_times import Slowness
+from mimir_core.config import TraceSettings
+
+_SIDES = re.compile(r"[_.]?(client|server)$")
+_SHARE_OF_HIGHEST = 0.25
+"""A usual level below this share of the highest one reached is as good as this share: shares of nothing mean nothing."""
+
+
+class CallShift(NamedTuple):
+    """How a series about a call moved."""
+
+    caller: str
+    callee: str
+    kind: str
+    """The name of the series without the callee's."""
+    shift: Shift
+
+
+class CallNames:
+    """Finds the callee in the name of a series."""
+
+    def __init__(self, components: Collection[str]) -> None:
+        spelled = {re.sub(r"[^\w.-]+", "__", name): name for name in components} | {name: name for name in components}
+        self._components = spelled
+        names = "|".join(re.escape(name) for name in sorted(spelled, key=lambda name: (-len(name), name)) if name)
+        self._expression = re.compile(rf"(?<![A-Za-z0-9])({names})(?![A-Za-z0-9])") if names else None
+
+    def split(self, component: str, metric: str) -> tuple[str, str] | None:
+        """Return the callee and the name without it; None for a series that is not about a call of another component.
+
+        >>> CallNames(["web", "cart-db"]).split("web", "cart-db_call_latency_ms")
+        ('cart-db', '*_call_latency_ms')
+        """
+        found = self._expression.search(metric) if self._expression else None
+        callee = self._components[found[1]] if found else component
+        return (callee, metric.replace(found[1], "*", 1)) if found and callee != component else None
+
+
+def find_call_shifts(shifts: Iterable[Shift], names: CallNames) -> list[CallShift]:
+    """Return the shifts of the series that are about calls."""
+    named = ((shift, names.split(shift.component, shift.metric)) for shift in shifts)
+    return [CallShift(shift.component, split[0], split[1], shift) for shift, split in named if split]
+
+
+def find_slow_calls(
+    calls: Iterable[CallShift], family_of: Callable[[str], str | None], family: str, settings: TraceSettings
+) -> list[Slowness]:
+    """Return how slow (family ``latency``) each call became, or how often it fails (family ``errors``), the steady ones too.
+
+    ``excess_us`` is in units of the highest usual level among all calls.
+    """
+    timed: dict[tuple[str, str, str], dict[str, Shift]] = {}
+    for call in calls:
+        if family_of(call.kind) == family:
+            side = _SIDES.search(call.kind)
+            stem = call.kind[: side.start()] if side else call.kind
+            timed.setdefault((stem, call.caller, call.callee), {})[side[1] if side else "client"] = call.shift
+    levels = {key: _on_the_way(sides) for key, sides in timed.items() if "client" in sides}
+    scale: dict[str, float] = {}
+    for (stem, _, _), (before, after, _) in levels.items():
+        scale[stem] = max(scale.get(stem, 0.0), abs(before), _SHARE_OF_HIGHEST * abs(after))
+    slowest: dict[tuple[str, str], Slowness] = {}
+    for (stem, caller, callee), (before, after, noise) in levels.items():
+        excess = max(0.0, after - before - noise) / scale[stem] if scale[stem] else 0.0
+        is_slow = after > settings.slow_factor * before + noise
+        found = Slowness(caller, callee, excess, float(is_slow), before, after, 0)
+        if (caller, callee) not in slowest or excess > slowest[caller, callee].excess_us:
+            slowest[caller, callee] = found
+    return list(slowest.values())
+
+
+def _on_the_way(sides: dict[str, Shift]) -> tuple[float, float, float]:
+    """Level before, level after, noise."""
+    client, server = sides["client"], sides.get("server")
+    if server is None:
+        return client.before, client.after, client.noise
+    return max(0.0, client.before - server.before), max(0.0, client.after - server.after), client.noise + server.noise
