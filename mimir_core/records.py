@@ -14,6 +14,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+UnixSeconds = Annotated[float, Field(ge=-1e10, le=1e10)]
+ChartValue = Annotated[float, Field(ge=-1e300, le=1e300)]
+"""What can be drawn: far from where the span of an axis overflows."""
 
 
 def content_hash(content: Any, length: int = 12) -> str:
@@ -273,6 +276,41 @@ class Candidate(Record):
     """The evidence that decided, strongest first."""
 
 
+class ChartNode(Record):
+    """A component in a graph of calls."""
+
+    component: str
+    role: Literal["cause", "affected", "between", "near"]
+    """``between``: on a way from the one to the other; ``near``: calls one of them or is called by it."""
+    suspicion: Probability
+
+
+class Chart(Record):
+    """One picture of the evidence, as the numbers that a page draws."""
+
+    kind: Literal["series", "lines", "calls"]
+    """A metric over time, how often a log template was said, or who calls whom around the fault."""
+    title: str
+    component: str
+    evidence_ids: tuple[str, ...] = ()
+    """The evidence that it shows."""
+    onset: UnixSeconds | None = None
+    unit: str = ""
+    times: tuple[UnixSeconds, ...] = ()
+    """Of ``values``, in order; for lines the edges of the bins, one more than values."""
+    values: tuple[ChartValue | None, ...] = ()
+    """None where nothing was recorded."""
+    nodes: tuple[ChartNode, ...] = ()
+    edges: tuple[tuple[str, str], ...] = ()
+    """Who calls whom, (caller, callee), among ``nodes``."""
+
+    @model_validator(mode="after")
+    def _each_value_has_a_time(self) -> Self:
+        if len(self.times) != len(self.values) + (self.kind == "lines"):
+            raise ValueError(f"chart of {self.kind}: {len(self.times)} times for {len(self.values)} values")
+        return self
+
+
 class EvidencePack(Record):
     """Everything that a reasoner may see and cite about one incident."""
 
@@ -282,6 +320,8 @@ class EvidencePack(Record):
     evidence: tuple[Evidence, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     """Best first."""
+    charts: tuple[Chart, ...] = ()
+    """What to look at first, for people."""
     namespaces: dict[str, str] = {}
     """Component to Kubernetes namespace, where it was read."""
     sources: dict[str, Outcome] = {}

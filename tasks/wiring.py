@@ -7,7 +7,6 @@ from threading import RLock
 from mimir_core.analysis.pack import EvidenceEngine
 from mimir_core.analysis.signs import read_signs
 from mimir_core.backends import markup, pypdf_pages, unstructured_reader
-from mimir_core.analysis.templates import TemplateGroups
 from mimir_core.backends.expectations import ExpectationsChecker
 from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.markup import escape_placeholders, level_fences, read_rows, strip_navigation
@@ -67,14 +66,7 @@ def searcher_from(params: Params) -> Searcher:
 
 def engine_from(params: Params, searcher: Searcher) -> EvidenceEngine:
     """Return the evidence engine."""
-    return EvidenceEngine(
-        new_miner=lambda: TemplateGroups(params.culprits.templates),
-        search=searcher.search,
-        table=read_signs(),
-        detect=params.detect,
-        logs=params.logs,
-        diagnose=params.diagnose,
-    )
+    return EvidenceEngine(searcher.search, read_signs(), params)
 
 
 @cache

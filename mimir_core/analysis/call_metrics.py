@@ -30,23 +30,24 @@ class CallShift(NamedTuple):
 
 
 class CallNames:
-    """Finds the callee in the name of a series."""
+    """Finds the callee in the name of a series; what no name of a series may hold (``a::b``) is written ``__`` there."""
 
     def __init__(self, components: Collection[str]) -> None:
-        spelled = {re.sub(r"[^\w.-]+", "__", name): name for name in components} | {name: name for name in components}
-        self._components = spelled
-        names = "|".join(re.escape(name) for name in sorted(spelled, key=lambda name: (-len(name), name)) if name)
-        self._expression = re.compile(rf"(?<![A-Za-z0-9])({names})(?![A-Za-z0-9])") if names else None
+        self._components = {re.sub(r"[^\w.-]+", "__", name): name for name in components} | {name: name for name in components}
+        names = "|".join(re.escape(name) for name in sorted(self._components, key=lambda name: (-len(name), name)) if name)
+        self._expression = re.compile(rf"(?<![A-Za-z0-9])({names})(?![A-Za-z0-9])" if names else r"(?!)")
 
     def split(self, component: str, metric: str) -> tuple[str, str] | None:
         """Return the callee and the name without it; None for a series that is not about a call of another component.
 
-        >>> CallNames(["web", "cart-db"]).split("web", "cart-db_call_latency_ms")
-        ('cart-db', '*_call_latency_ms')
+        >>> CallNames(["web", "cart-db"]).split("web", "web_to_cart-db_latency_ms")
+        ('cart-db', 'web_to_*_latency_ms')
         """
-        found = self._expression.search(metric) if self._expression else None
-        callee = self._components[found[1]] if found else component
-        return (callee, metric.replace(found[1], "*", 1)) if found and callee != component else None
+        for found in self._expression.finditer(metric):
+            callee = self._components[found[1]]
+            if callee != component:
+                return callee, f"{metric[: found.start()]}*{metric[found.end() :]}"
+        return None
 
 
 def find_call_shifts(shifts: Iterable[Shift], names: CallNames) -> list[CallShift]:

@@ -55,18 +55,28 @@ class Investigation:
     @cached_property
     def calls(self) -> Calls:
         """Who calls whom: as the case says, as its spans show, and as the names of its series tell."""
-        split = ((component, self._call_names.split(component, metric)) for component, metric in self.signals.metrics.columns)
+        split = ((column[0], self._call_names.split(column[0], column[1])) for column in self.signals.metrics.columns)
         in_names = {(caller, found[0]) for caller, found in split if found}
         return self.signals.calls | calls_in(self._linked) | calls_in(self._linked_reference) | in_names
 
     @cached_property
     def traced(self) -> Window | None:
-        """When spans were recorded."""
+        """From a little before the first span to the last one; None where no spans were recorded."""
         starts = self.signals.spans["start_us"]
         if starts.empty:
             return None
         first, last = (datetime.fromtimestamp(int(time) / 1e6, UTC) for time in (starts.min(), starts.max()))
         return Window(start=first - timedelta(seconds=self.settings.fault_lead_seconds), end=last)
+
+    @cached_property
+    def is_disturbed(self) -> np.ndarray:
+        """Of each row whether a known earlier incident may still show in it."""
+        index = self.signals.metrics.index
+        disturbed = np.zeros(len(index), dtype=bool)
+        lead, trail = (timedelta(seconds=s) for s in (self.settings.fault_lead_seconds, self.settings.fault_seconds))
+        for fault in self.signals.earlier_faults:
+            disturbed |= np.asarray((index >= pd.Timestamp(fault - lead)) & (index <= pd.Timestamp(fault + trail)))
+        return disturbed
 
     def metric_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
         """Yield what the series say."""
@@ -145,16 +155,6 @@ class Investigation:
     @cached_property
     def _shared(self) -> frozenset[str]:
         return shared_metrics(self.signals.metrics)
-
-    @cached_property
-    def is_disturbed(self) -> np.ndarray:
-        """Of each row whether a known earlier incident may still show in it."""
-        index = self.signals.metrics.index
-        disturbed = np.zeros(len(index), dtype=bool)
-        lead, trail = (timedelta(seconds=s) for s in (self.settings.fault_lead_seconds, self.settings.fault_seconds))
-        for fault in self.signals.earlier_faults:
-            disturbed |= np.asarray((index >= pd.Timestamp(fault - lead)) & (index <= pd.Timestamp(fault + trail)))
-        return disturbed
 
 
 def _log_lines(statements: Iterable[Statement]) -> list[LogLine]:

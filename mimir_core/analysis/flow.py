@@ -8,22 +8,24 @@ explains nothing; that it is called at all speaks against its caller. What calle
 that their caller's loss counts less. A rate without requests beside it counts as one request.
 """
 
-from collections.abc import Callable, Iterable
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from mimir_core.analysis.call_metrics import CallNames
+from mimir_core.analysis.robust import MAD_TO_SIGMA, median_of
 from mimir_core.config import FlowSettings
 from mimir_core.telemetry.signals import Calls
 
-_MAD_TO_SIGMA = 1.4826
 _PERCENT = 100.0
 _RATIO_LIMIT = 1.5
 """Above this a share is given in percent."""
 _STATISTICS = ("average", "mean", "avg", "p50", "median", "p90", "p95", "p99")
-"""Which of several latencies of a component to take: the mean adds up, a high percentile does not."""
+"""Which of several series of a component to take: the mean adds up, a high percentile does not."""
 _SHARE_WORDS = ("percent", "pct", "ratio", "share", "rate")
 
 LATENCY, FAILURES = "latency", "failures"
@@ -39,15 +41,31 @@ class Loss(NamedTuple):
     share: float
     """Of what its system usually handles: excess seconds of its entries' seconds, or failures of their requests."""
     before: float
+    """Median of the series, in its own unit; of failures, in requests."""
     after: float
 
 
-class _Series(NamedTuple):
+class _Flow(NamedTuple):
+    """What is lost at a component, one value a row."""
+
     metric: str
-    values: np.ndarray
+    series: np.ndarray
+    excess: np.ndarray
+    """How much more is lost than usually."""
+    handled: float
+    """What it usually handles, in the unit of ``excess``."""
 
 
-def find_losses(
+class _Table(NamedTuple):
+    """The usual rows and, below them, those of the incident."""
+
+    rows: pd.DataFrame
+    is_usual: np.ndarray
+    roles: Mapping[str, Mapping[str, Collection[str]]]
+    """Family to component to its metrics."""
+
+
+def find_losses(  # noqa: PLR0913, PLR0917  # seven things that are known of a system
     metrics: pd.DataFrame,
     is_after: np.ndarray,
     usual: pd.DataFrame,
@@ -70,126 +88,114 @@ def find_losses(
     if usual.empty or not is_after.any():
         return []
     columns = metrics.columns.union(usual.columns)
-    table = pd.concat([usual.reindex(columns=columns), metrics[is_after].reindex(columns=columns)])
-    is_usual = np.arange(len(table)) < len(usual)
-    roles = _roles(columns, family_of, names)
-    requests = {c: s.values for c, s in _choose(table, roles, "traffic").items()}
-    entries = {name for name in requests} - {callee for _, callee in calls}
-    losses = []
-    latencies = _choose(table, roles, "latency")
-    excess = {c: _above(s.values, is_usual) * _times(requests.get(c), len(table)) for c, s in latencies.items()}
-    handled = {
-        c: _median(s.values[is_usual]) * _median(_times(requests.get(c), len(table))[is_usual]) for c, s in latencies.items()
-    }
-    losses += _losses(LATENCY, latencies, excess, handled, is_usual, calls, entries, settings)
-    failures = _failures(table, roles, requests)
-    failed = {c: _above(s.values, is_usual) for c, s in failures.items()}
-    asked = {c: _median(_times(requests.get(c), len(table))[is_usual]) for c in failures}
-    losses += _losses(FAILURES, failures, failed, asked, is_usual, calls, entries, settings)
-    return losses
+    rows = pd.concat([usual.reindex(columns=columns), metrics[is_after].reindex(columns=columns)])
+    table = _Table(rows, np.arange(len(rows)) < len(usual), _roles(columns, names, family_of))
+    requests = {component: np.nan_to_num(series) for component, (_, series) in _choose(table, "traffic").items()}
+    entries = requests.keys() - {callee for _, callee in calls}
+    latencies, failures = _latencies(table, requests), _failures(table, requests)
+    return [
+        *_losses(LATENCY, latencies, _whole(latencies, entries), table.is_usual, calls, settings),
+        *_losses(FAILURES, failures, _whole(failures, entries), table.is_usual, calls, settings),
+    ]
 
 
-def _losses(
-    kind: str,
-    series: dict[str, _Series],
-    excess: dict[str, np.ndarray],
-    handled: dict[str, float],
-    is_usual: np.ndarray,
-    calls: Calls,
-    entries: Iterable[str],
-    settings: FlowSettings,
-) -> list[Loss]:
-    """Take off what callees lose, then the noise; relate the rest to what the entries usually handle."""
-    connected = {end for call in calls for end in call}
-    known = {c for c in excess if np.any(~np.isnan(series[c].values[is_usual])) and (c in connected or not connected)}
-    callees: dict[str, list[str]] = {}
-    for caller, callee in sorted(calls):
-        if caller != callee:
-            callees.setdefault(caller, []).append(callee)
-    whole = sum(handled[c] for c in entries if handled.get(c, 0) > 0) or sum(sorted(handled.values())[-1:])
-    if not whole or not np.isfinite(whole):
-        return []
-    losses = []
-    for component in sorted(known):
-        called = callees.get(component, [])
+def _losses(  # noqa: PLR0913, PLR0917  # likewise
+    kind: str, flows: Mapping[str, _Flow], whole: float, is_usual: np.ndarray, calls: Calls, settings: FlowSettings
+) -> Iterator[Loss]:
+    """Take off what callees lose, then the noise; relate the rest to the whole."""
+    connected = {end for call in calls for end in call} or flows.keys()
+    known = {name: flow for name, flow in flows.items() if name in connected and not np.isnan(flow.series[is_usual]).all()}
+    for component, flow in sorted(known.items()) if whole else ():
+        called = sorted(callee for caller, callee in calls if caller == component != callee)
         measured = [callee for callee in called if callee in known]
-        own = excess[component] - sum((np.maximum(excess[callee], 0.0) for callee in measured), np.zeros(len(is_usual)))
+        own = flow.excess - sum((np.maximum(known[callee].excess, 0.0) for callee in measured), np.zeros(len(is_usual)))
         before = own[is_usual]
-        middle = _median(before)
-        sigmas = settings.noise_sigmas * _MAD_TO_SIGMA * _median(np.abs(before - middle))
-        noise = max(sigmas, float(np.quantile(before, settings.noise_quantile)) - middle)
+        middle = np.median(before)
+        sigmas = settings.noise_sigmas * MAD_TO_SIGMA * np.median(np.abs(before - middle))
+        noise = max(sigmas, np.quantile(before, settings.noise_quantile) - middle)
         beyond = np.maximum(own[~is_usual] - middle - noise, 0.0)
-        lost = float(max(beyond[: settings.first_rows].mean(), beyond.mean()))
-        surely_own = (1 + len(measured)) / (1 + len(called))
+        lost = max(beyond[: settings.first_rows].mean(), beyond.mean())
         above_noise = lost / (lost + noise) if lost else 0.0  # what is hardly above the noise counts less (Wiener, 1949)
-        share = lost / whole * above_noise * surely_own
-        values = series[component].values
-        losses.append(
-            Loss(component, kind, series[component].metric, share, _median(values[is_usual]), _median(values[~is_usual]))
-        )
-    return losses
+        surely_own = (1 + len(measured)) / (1 + len(called))
+        share = float(lost / whole * above_noise * surely_own)
+        yield Loss(component, kind, flow.metric, share, median_of(flow.series[is_usual]), median_of(flow.series[~is_usual]))
 
 
-def _roles(
-    columns: pd.MultiIndex, family_of: Callable[[str], str | None], names: CallNames
-) -> dict[str, dict[str, list[str]]]:
-    """Family to component to its metrics; a metric that names another component is about a call, not about its owner."""
+def _whole(flows: Mapping[str, _Flow], entries: Collection[str]) -> float:
+    """Return what the entries handle, or where that is unknown the component that handles most."""
+    handled = {component: flow.handled for component, flow in flows.items() if flow.handled > 0}
+    return math.fsum(handled.get(entry, 0.0) for entry in entries) or max(handled.values(), default=0.0)
+
+
+def _roles(columns: pd.Index, names: CallNames, family_of: Callable[[str], str | None]) -> dict[str, dict[str, list[str]]]:
+    """Return family to component to its metrics; a metric that names another component is about a call, not about its owner."""
     roles: dict[str, dict[str, list[str]]] = {}
-    families: dict[str, str | None] = {}
-    for component, metric in columns:
-        if metric not in families:
-            families[metric] = None if names.split(component, metric) else family_of(metric)
-        if family := families[metric]:
+    for component, metric in columns.to_list():
+        family = None if names.split(component, metric) else family_of(metric)
+        if family:
             roles.setdefault(family, {}).setdefault(component, []).append(metric)
     return roles
 
 
-def _choose(table: pd.DataFrame, roles: dict[str, dict[str, list[str]]], family: str) -> dict[str, _Series]:
-    """Of each component the one metric of the family that most components have; a mean before a percentile."""
-    owned = roles.get(family, {})
-    spread: dict[str, int] = {}
-    for metrics in owned.values():
-        for metric in metrics:
-            spread[metric] = spread.get(metric, 0) + 1
-    order = sorted(spread, key=lambda metric: (_statistic(metric), -spread[metric], metric))
-    chosen: dict[str, _Series] = {}
-    for metric in order[:1]:  # flows of different units cannot be taken off one another
-        for component, metrics in owned.items():
-            if metric in metrics:
-                chosen[component] = _Series(metric, table[component, metric].to_numpy(dtype=float))
-    return chosen
+def _choose(table: _Table, family: str) -> dict[str, tuple[str, np.ndarray]]:
+    """Return the one metric of the family that most components have, with their series; a mean before a percentile.
+
+    It is one for all, because flows of different units cannot be taken off one another.
+    """
+    owned = table.roles.get(family, {})
+    owners = Counter(metric for metrics in owned.values() for metric in metrics)
+    if not owners:
+        return {}
+    chosen = min(owners, key=lambda metric: (_statistic(metric), -owners[metric], metric))
+    return {
+        component: (chosen, table.rows[component, chosen].to_numpy(dtype=float))
+        for component, metrics in owned.items()
+        if chosen in metrics
+    }
 
 
 def _statistic(metric: str) -> int:
+    """Return the place of a metric in :data:`_STATISTICS`; one that says nothing stands in the middle."""
     name = metric.lower()
     return next((rank for rank, word in enumerate(_STATISTICS) if word in name), len(_STATISTICS) // 2)
 
 
-def _failures(table: pd.DataFrame, roles: dict[str, dict[str, list[str]]], requests: dict[str, np.ndarray]) -> dict[str, _Series]:
-    """Failed requests of each component, from its availability, else from its errors."""
-    found: dict[str, _Series] = {}
-    for component, series in _choose(table, roles, "availability").items():
-        whole = _PERCENT if np.nanmax(series.values, initial=0.0) > _RATIO_LIMIT else 1.0
-        found[component] = _Series(series.metric, (1 - series.values / whole) * _times(requests.get(component), len(table)))
-    for component, series in _choose(table, roles, "errors").items():
-        failed = series.values
-        if any(word in series.metric.lower() for word in _SHARE_WORDS):
-            whole = _PERCENT if np.nanmax(failed, initial=0.0) > _RATIO_LIMIT else 1.0
-            failed = failed / whole * _times(requests.get(component), len(table))
-        found.setdefault(component, _Series(series.metric, failed))
-    return found
+def _latencies(table: _Table, requests: Mapping[str, np.ndarray]) -> dict[str, _Flow]:
+    """Return the seconds that requests take at each component, in the unit of its latency."""
+    flows = {}
+    for component, (metric, series) in _choose(table, "latency").items():
+        asked = _asked(requests, component, table)
+        handled = median_of(series[table.is_usual]) * median_of(asked[table.is_usual])
+        flows[component] = _Flow(metric, series, _above(series, table.is_usual) * asked, handled)
+    return flows
 
 
-def _above(values: np.ndarray, is_usual: np.ndarray) -> np.ndarray:
-    """How far above its usual median each value is; a missing one is not above."""
-    middle = _median(values[is_usual])
-    return np.nan_to_num(values - (middle if np.isfinite(middle) else 0.0))
+def _failures(table: _Table, requests: Mapping[str, np.ndarray]) -> dict[str, _Flow]:
+    """Return the failed requests of each component, from its availability, else from its errors."""
+    flows = {}
+    for family in ("errors", "availability"):
+        for component, (metric, series) in _choose(table, family).items():
+            asked = _asked(requests, component, table)
+            if family == "availability":
+                failed = (1 - _as_share(series)) * asked
+            else:
+                is_share = any(word in metric.lower() for word in _SHARE_WORDS)
+                failed = _as_share(series) * asked if is_share else series
+            flows[component] = _Flow(metric, failed, _above(failed, table.is_usual), median_of(asked[table.is_usual]))
+    return flows
 
 
-def _times(requests: np.ndarray | None, rows: int) -> np.ndarray:
-    return np.ones(rows) if requests is None else np.nan_to_num(requests)
+def _as_share(series: np.ndarray) -> np.ndarray:
+    """Return a share between 0 and 1 of one that may be in percent."""
+    return series / _PERCENT if np.nanmax(series, initial=0.0) > _RATIO_LIMIT else series
 
 
-def _median(values: np.ndarray) -> float:
-    there = values[~np.isnan(values)]
-    return float(np.median(there)) if len(there) else float("nan")
+def _asked(requests: Mapping[str, np.ndarray], component: str, table: _Table) -> np.ndarray:
+    """Return the requests of a component, one a row where they are unknown."""
+    return requests.get(component, np.ones(len(table.rows)))
+
+
+def _above(series: np.ndarray, is_usual: np.ndarray) -> np.ndarray:
+    """Return how far above its usual median each value is; a missing one is not above."""
+    above = series - median_of(series[is_usual])
+    return np.where(np.isnan(above), 0.0, above)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mimir_core.analysis.robust import MAD_TO_SIGMA, column_medians
 from mimir_core.config import LevelSettings
 
-_MAD_TO_SIGMA = 1.4826
 _EPSILON = 1e-9
 _SHARE_OF_HIGHEST = 0.1
 """A usual level below this share of the highest one reached is as good as this share: ten times nothing is nothing."""
@@ -55,22 +55,23 @@ def find_shifts(
     if not usual.empty:
         references.append(usual.reindex(columns=metrics.columns).to_numpy(dtype=float))
     names = metrics.columns.get_level_values(1).to_numpy()
+    positions = np.arange(len(names))
     best = np.full(len(names), np.nan)
     middle, width = best.copy(), best.copy()
     for rows in references:
-        median = _nanmedian(rows)
-        noise = settings.noise_sigmas * _MAD_TO_SIGMA * _nanmedian(np.abs(rows - median))
+        median = column_medians(rows)
+        noise = settings.noise_sigmas * MAD_TO_SIGMA * column_medians(np.abs(rows - median))
         shifts = after - median
         scale = _scale_of(names, median, after)
         beyond = np.sign(shifts) * np.maximum(np.abs(shifts) - noise, 0.0) / scale
-        level = _furthest(beyond)
+        level = beyond[_furthest(beyond), positions]
         nearer = np.isnan(best) | (np.abs(level) < np.abs(best))
-        best = np.where(nearer & ~np.isnan(level), level, best)
+        best = np.where(nearer, level, best)
         middle, width = np.where(nearer, median, middle), np.where(nearer, noise, width)
-    reached = after[np.argmax(np.nan_to_num(np.abs(after - middle)), axis=0), np.arange(len(names))]
+    reached = after[_furthest(after - middle), positions]
     return [
-        Shift(str(component), str(metric), float(middle[i]), float(reached[i]), float(width[i]), float(best[i]))
-        for i, (component, metric) in enumerate(metrics.columns)
+        Shift(str(column[0]), str(column[1]), float(middle[i]), float(reached[i]), float(width[i]), float(best[i]))
+        for i, column in enumerate(metrics.columns)
         if not np.isnan(best[i])
     ]
 
@@ -79,12 +80,10 @@ def shared_metrics(metrics: pd.DataFrame) -> frozenset[str]:
     """Return the metrics of which two components have the very same series: they tell of a place that the two share."""
     seen: set[tuple[str, bytes]] = set()
     shared = set()
-    for position, (_, metric) in enumerate(metrics.columns):
-        values = metrics.iloc[:, position].to_numpy(dtype=float)
-        there = values[~np.isnan(values)]
-        if not len(there) or there.min() == there.max():
-            continue
-        key = (str(metric), values.tobytes())
+    for metric, values in zip(metrics.columns.get_level_values(1), metrics.to_numpy(dtype=float).T, strict=True):
+        if not np.nanmax(values, initial=-np.inf) > np.nanmin(values, initial=np.inf):
+            continue  # a flat line is no likeness
+        key = str(metric), values.tobytes()
         if key in seen:
             shared.add(str(metric))
         seen.add(key)
@@ -96,7 +95,7 @@ def _levels_after(metrics: pd.DataFrame, is_after: np.ndarray, settings: LevelSe
     values = metrics.to_numpy(dtype=float)[is_after]
     seconds = (metrics.index[is_after] - metrics.index[is_after][0]).total_seconds().to_numpy()
     first = max(settings.first_rows, int(np.searchsorted(seconds, settings.first_seconds)))
-    return np.vstack([_nanmedian(values[:first]), _nanmedian(values)])
+    return np.vstack([column_medians(values[:first]), column_medians(values)])
 
 
 def _scale_of(names: np.ndarray, median: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -110,18 +109,5 @@ def _scale_of(names: np.ndarray, median: np.ndarray, after: np.ndarray) -> np.nd
 
 
 def _furthest(rows: np.ndarray) -> np.ndarray:
-    """Of each column the value furthest from 0; NaN where there is none."""
-    far = np.nanmax(np.where(np.isnan(rows), -np.inf, np.abs(rows)), axis=0)
-    signed = rows[np.argmax(np.nan_to_num(np.abs(rows), nan=-1.0), axis=0), np.arange(rows.shape[1])]
-    return np.where(np.isneginf(far), np.nan, signed)
-
-
-def _nanmedian(rows: np.ndarray) -> np.ndarray:
-    """Median of each column without the missing values; NaN for a column that has no other."""
-    there = ~np.isnan(rows)
-    counts = there.sum(axis=0)
-    ordered = np.sort(rows, axis=0)  # NaN sorts last
-    columns = np.arange(rows.shape[1])
-    low, high = np.maximum((counts - 1) // 2, 0), np.minimum(counts // 2, np.maximum(rows.shape[0] - 1, 0))
-    middle = (ordered[low, columns] + ordered[high, columns]) / 2
-    return np.where(counts > 0, middle, np.nan)
+    """Of each column the row whose value is furthest from 0; a missing one is not far."""
+    return np.asarray(np.argmax(np.nan_to_num(np.abs(rows), nan=-1.0), axis=0))

@@ -37,14 +37,13 @@ def find_onset(investigation: Investigation, noticed: datetime | None, settings:
         return None
     end = noticed or max(onset for onset, _ in tried)
     traced = investigation.traced
-    onset, deciding = max(
-        tried,
-        key=lambda entry: (
-            entry[1].strength
-            * _prior(entry[0], end, settings.usual_lag_seconds)
-            * (1.0 if traced is None or traced.start <= entry[0] <= traced.end else _UNSEEN)
-        ),
-    )
+
+    def weight(entry: tuple[datetime, Suspicion]) -> float:
+        onset, suspicion = entry
+        is_seen = traced is None or traced.start <= onset <= traced.end
+        return suspicion.strength * _prior(onset, end, settings.usual_lag_seconds) * (1.0 if is_seen else _UNSEEN)
+
+    onset, deciding = max(tried, key=weight)
     if deciding.strength < settings.min_strength:
         return None
     if isinstance(deciding.finding, Shift):
@@ -55,17 +54,18 @@ def find_onset(investigation: Investigation, noticed: datetime | None, settings:
 def _try_all(
     investigation: Investigation, noticed: datetime | None, settings: OnsetSettings
 ) -> Iterator[tuple[datetime, Suspicion]]:
-    earliest = noticed - timedelta(seconds=settings.lookback_seconds) if noticed else None
-    latest = noticed + timedelta(seconds=settings.slack_seconds) if noticed else None
-    metrics, spans = investigation.signals.metrics, investigation.signals.spans
-    started = pd.to_datetime(np.sort(spans["start_us"].to_numpy(dtype="int64")), unit="us", utc=True)
-    if not metrics.empty:
-        first = 0 if not investigation.signals.reference.metrics.empty else settings.min_rows
+    """Yield each time that is tried, with the strongest suspicion if it is the onset; series first."""
+    signals = investigation.signals
+    earliest = pd.Timestamp(noticed - timedelta(seconds=settings.lookback_seconds)) if noticed else None
+    latest = pd.Timestamp(noticed + timedelta(seconds=settings.slack_seconds)) if noticed else None
+    if not signals.metrics.empty:
         rows = np.flatnonzero(~investigation.is_disturbed)
-        times = metrics.index[rows[(rows >= first) & (rows < len(metrics))]]
+        needed = settings.min_rows if signals.reference.metrics.empty else 0
+        times = pd.DatetimeIndex(signals.metrics.index[rows[rows >= needed]])
         for onset in _spread(times, earliest, latest, settings.candidates):
             if found := list(investigation.metric_suspicions(onset)):
                 yield onset, max(found, key=lambda item: item.strength)
+    started = pd.to_datetime(np.sort(signals.spans["start_us"].to_numpy(dtype="int64")), unit="us", utc=True)
     for onset in _spread(started, earliest, latest, settings.trace_candidates):
         if found := [*investigation.trace_suspicions(onset), *investigation.log_suspicions(onset)]:
             yield onset, max(found, key=lambda item: item.strength)
@@ -76,13 +76,13 @@ def _prior(onset: datetime, noticed: datetime, usual_lag_seconds: float) -> floa
     return float(np.exp(-max(0.0, (noticed - onset).total_seconds()) / usual_lag_seconds))
 
 
-def _spread(times: pd.DatetimeIndex, earliest: datetime | None, latest: datetime | None, most: int) -> list[datetime]:
-    """At most ``most`` of the times between the bounds, evenly spread."""
-    inside = times[(times >= (earliest or times.min())) & (times <= (latest or times.max()))] if len(times) else times
-    if not len(inside):
+def _spread(times: pd.DatetimeIndex, earliest: pd.Timestamp | None, latest: pd.Timestamp | None, most: int) -> list[datetime]:
+    """Return at most ``most`` of the times between the bounds, evenly spread; the times are sorted."""
+    first = 0 if earliest is None else int(times.searchsorted(earliest))
+    end = len(times) if latest is None else int(times.searchsorted(latest, side="right"))
+    if first >= end:
         return []
-    chosen = inside[np.unique(np.linspace(0, len(inside) - 1, most).astype(int))]
-    return [time.to_pydatetime() for time in chosen]
+    return [times[row].to_pydatetime() for row in np.unique(np.linspace(first, end - 1, most).astype(int))]
 
 
 def _departure(metrics: pd.DataFrame, onset: datetime, shift: Shift) -> datetime:

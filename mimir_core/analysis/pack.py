@@ -13,14 +13,17 @@ from datetime import datetime
 
 from mimir_core.analysis.database import describe_load
 from mimir_core.analysis.detect import compare_series, find_onset
+from mimir_core.analysis.findings import describe_change, describe_findings
 from mimir_core.analysis.kubernetes import examine_objects
 from mimir_core.analysis.last_words import find_last_words
 from mimir_core.analysis.lines import LogSpan
-from mimir_core.analysis.logs import TemplateMiner, find_templates
+from mimir_core.analysis.logs import find_templates
 from mimir_core.analysis.rank import rank_candidates
+from mimir_core.analysis.root_cause import find_root_cause
 from mimir_core.analysis.signs import SignTable, components_that_are_well, find_signs
 from mimir_core.analysis.spelling import find_misspellings
-from mimir_core.config import DetectSettings, DiagnoseSettings, LogSettings
+from mimir_core.analysis.templates import TemplateGroups
+from mimir_core.config import Params
 from mimir_core.knowledge.question import Question, question_about
 from mimir_core.records import Candidate, Evidence, EvidenceKind, EvidencePack, Incident, Measurement, Passage, Window
 from mimir_core.telemetry.signals import Signals, Statement
@@ -45,35 +48,37 @@ _PASSAGES_LOOKED_AT = 30
 class EvidenceEngine:
     """Collects, ranks and looks up. Wired once, used for every case; holds no state of a case."""
 
-    new_miner: Callable[[], TemplateMiner]
     search: Callable[[Question, int], list[Passage]]
     """Answers a question with at most so many passages."""
     table: SignTable
-    detect: DetectSettings
-    logs: LogSettings
-    diagnose: DiagnoseSettings
+    params: Params
+    """It needs most sections."""
 
     def build_pack(self, signals: Signals) -> EvidencePack:
         """Collect the evidence, rank the candidates and add the runbook passages that fit."""
         incident = signals.incident
-        onset = find_onset(signals.metrics, incident.opened_at, self.detect)
+        onset = find_onset(signals.metrics, incident.opened_at, self.params.detect)
         quiet = onset is None and not signals.metrics.empty
         span = LogSpan.of(signals.statements, incident.opened_at if quiet else onset, is_seen=not quiet)
         statements = [*signals.statements, *examine_objects(signals.manifests), *describe_load(signals.query_loads)]
         statements.extend(find_misspellings(statements))
         found = [
             *_alerts(incident),
-            *compare_series(signals.metrics, onset, signals.metrics_origin, self.detect),
+            *compare_series(signals.metrics, onset, signals.metrics_origin, self.params.detect),
             *find_signs(statements, span, self.table),
-            *find_templates(statements, span, self.new_miner(), self.logs),
+            *find_templates(statements, span, TemplateGroups(self.params.culprits.templates), self.params.logs),
             *_fine_states(statements),
         ]
         found.extend(find_last_words(found, statements))
         found.extend(_quiet_logs(statements, found))
-        candidates = rank_candidates(found, self.table, incident.service)
+        cause = find_root_cause(signals, incident.opened_at, self.table, self.params.culprits, self.params.onset, self.params.changes)
+        reasons = list(describe_findings(cause, found))
+        found.extend(evidence for evidence, _ in reasons)
+        found.extend(describe_change(cause.change))
+        candidates = rank_candidates(found, self.table, incident.service, dict(cause.ranking), reasons)
         found.extend(self._passages(incident, candidates, found))
         unique = {item.id: item for item in found}
-        kept = _trim(list(unique.values()), incident, candidates, self.diagnose.max_evidence)
+        kept = _trim(list(unique.values()), incident, candidates, self.params.diagnose.max_evidence)
         compared = sum(item.kind is EvidenceKind.METRIC for item in found)
         dropped = signals.dropped + Counter(
             {
@@ -95,13 +100,13 @@ class EvidenceEngine:
 
     def _passages(self, incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence]) -> Iterator[Evidence]:
         """Look up what to check and what to do, half of the passages each; for further causes the best of each."""
-        half = self.diagnose.passages // 2
-        further = [c for c in candidates[1 : self.diagnose.max_hypotheses] if c.score >= self.diagnose.min_confidence]
+        half = self.params.diagnose.passages // 2
+        further = [c for c in candidates[1 : self.params.diagnose.max_hypotheses] if c.score >= self.params.diagnose.min_confidence]
         for candidate in (*(candidates[:1] or (None,)), *further) if half else ():
             about = question_about(incident, _words(candidate, found, self.table) if candidate else "")
             passages = self.search(about, _PASSAGES_LOOKED_AT)
             for wanted in (DIAGNOSIS, MITIGATION):
-                fitting = _sections(passages, wanted, self.diagnose.min_passage_score)
+                fitting = _sections(passages, wanted, self.params.diagnose.min_passage_score)
                 for passage in fitting[: 1 if candidate in further else half]:
                     yield _passage_evidence(passage, candidate)
 

@@ -10,12 +10,13 @@ what the incident is about, with nothing that connects the two, counts half.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
 from mimir_core.analysis.last_words import LAST_WORDS
 from mimir_core.analysis.signs import SignTable, blamed_component
+from mimir_core.analysis.suspects import Suspicion
 from mimir_core.records import Candidate, Direction, Evidence, EvidenceKind, FaultKind, Outcome
 from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, are_related
 
@@ -26,6 +27,11 @@ _LAST_WORDS_WEIGHT = 0.2
 _EXPLAINED = 0.5
 """An effect counts half for the fault that explains it, and half for a fault of its own."""
 _UNCONNECTED = 0.5
+_UNSUSPECTED = 0.6
+"""What series count of a component that the comparison with all others does not suspect at all."""
+_SIGNAL_WEIGHTS = {"time": 0.6, "shape": 0.6, "log": 0.5, "flow": 0.7, "traffic": 0.5}
+"""What a suspicion counts as a vote; a level votes by the family of its metric, like all series."""
+_CHANGE_WEIGHT = 0.9
 _ONLY_FELT = 0.5
 """What users feel is what is to be explained: alone it carries no cause."""
 
@@ -37,17 +43,34 @@ class _Vote(NamedTuple):
     item: Evidence
 
 
-def rank_candidates(evidence: Iterable[Evidence], table: SignTable, affected: str | None = None) -> tuple[Candidate, ...]:
+def rank_candidates(
+    evidence: Iterable[Evidence],
+    table: SignTable,
+    affected: str | None = None,
+    suspected: Mapping[str, float] | None = None,
+    reasons_of: Iterable[tuple[Evidence, Suspicion]] = (),
+) -> tuple[Candidate, ...]:
     """Return the possible causes, best first; ties in the order of names, so that the same evidence ranks the same.
 
     Args:
         evidence: What was found.
         table: What it means.
         affected: The component that the incident is about, where that is known.
+        suspected: How suspect the numbers make each component that has any, in [0, 1].
+        reasons_of: Evidence made of suspicions, with what it speaks for.
     """
+    suspected = suspected or {}
+    highest = max(suspected.values(), default=0.0)
     items = [item for item in evidence if item.outcome is Outcome.DATA]
     components = {item.component for item in items if item.component}
-    votes = _explain(_settle([vote for item in items if (vote := _vote(item, components, table))], table, affected), table)
+    suspicious = [
+        _Vote(item.component, item.fault_kind, item.strength * _SIGNAL_WEIGHTS[item.signal], evidence)
+        for evidence, item in reasons_of
+        if item.signal in _SIGNAL_WEIGHTS
+    ]
+    told = {vote.item.id for vote in suspicious}
+    own = [vote for item in items if item.id not in told and (vote := _vote(item, components, table))]
+    votes = [*_explain(_settle(own, table, affected), table), *suspicious]
     by_pair: dict[tuple[str, FaultKind], list[_Vote]] = defaultdict(list)
     for vote in votes:
         by_pair[vote.component, vote.fault_kind].append(vote)
@@ -56,8 +79,10 @@ def rank_candidates(evidence: Iterable[Evidence], table: SignTable, affected: st
     for (component, fault_kind), reasons in by_pair.items():
         reasons.sort(key=lambda vote: (-vote.weight, vote.item.id))
         score = 1 - prod(1 - vote.weight for vote in reasons)
-        if all(_is_felt(vote.item, table) for vote in reasons):
+        if all(vote.item.id not in told and _is_felt(vote.item, table) for vote in reasons):
             score *= _ONLY_FELT
+        if highest and component in suspected and all(vote.item.kind is EvidenceKind.METRIC for vote in reasons):
+            score *= _UNSUSPECTED + (1 - _UNSUSPECTED) * suspected[component] / highest
         candidates.append(
             Candidate(
                 component=component,
@@ -70,6 +95,9 @@ def rank_candidates(evidence: Iterable[Evidence], table: SignTable, affected: st
 
 
 def _vote(item: Evidence, components: set[str], table: SignTable) -> _Vote | None:
+    if item.kind is EvidenceKind.CHANGE:
+        fault = FaultKind.CONFIGURATION if item.subject.startswith("flag ") else FaultKind.CODE_CHANGE
+        return _Vote(item.component, fault, _CHANGE_WEIGHT * item.score, item)
     if item.subject == LAST_WORDS:
         return _Vote(item.component, FaultKind.CRASH, _LAST_WORDS_WEIGHT, item)
     if sign := table.sign_of(item):

@@ -12,6 +12,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from mimir_core.analysis.calibrate import features_of, read_calibration
 from mimir_core.analysis.changes import ChangeVerdict, judge_changes
 from mimir_core.analysis.culprits import Investigation
 from mimir_core.analysis.onset import find_onset
@@ -42,6 +43,8 @@ class RootCause:
     """What kind of fault the first one has; NONE where nothing is suspected."""
     change: ChangeVerdict | None = None
     """The change to blame; None where no changes were recorded."""
+    calls: Calls = frozenset()
+    """Who calls whom."""
 
 
 def find_root_cause(
@@ -75,9 +78,10 @@ def find_root_cause(
         onset=onset,
         ranking=ranking,
         suspicions=suspicions,
-        confidence=ranking[0][1] if ranking else 0.0,
+        confidence=read_calibration().probability(features_of(ranking, suspicions)) if suspicions else 0.0,
         fault_kind=first.fault_kind if first else FaultKind.NONE,
         change=None if signals.changes.is_empty else judge_changes(signals.changes, scene, changes),
+        calls=investigation.calls,
     )
 
 

@@ -19,9 +19,6 @@ def link_spans(spans: pd.DataFrame) -> pd.DataFrame:
     ``parent_row`` is :data:`NO_PARENT` for a root. ``callee`` is the component of the (last) child of another component, or
     the empty text. A span whose id was there before in its trace is dropped.
     """
-    if spans.empty:
-        columns = {"parent_row": int, "own_us": float, "children": int, "callee": object}
-        return spans.assign(**{name: pd.Series(dtype=kind) for name, kind in columns.items()})
     linked = spans.drop_duplicates(["trace", "span"]).reset_index(drop=True)
     ids = pd.MultiIndex.from_arrays([linked["trace"], linked["span"]])
     parent_row = ids.get_indexer(pd.MultiIndex.from_arrays([linked["trace"], linked["parent"]]))
@@ -54,14 +51,14 @@ def join_traces(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([named[0], named[1].assign(parent_row=shifted)], ignore_index=True)
 
 
+def calls_in(linked: pd.DataFrame) -> frozenset[tuple[str, str]]:
+    """Return who calls whom, as the spans show it."""
+    across = linked[linked["callee"] != ""]
+    return frozenset(zip(across["component"], across["callee"], strict=True))
+
+
 def _take(linked: pd.DataFrame, wanted: np.ndarray) -> pd.DataFrame:
     parents = linked["parent_row"].to_numpy(dtype=int)
     new_row = np.cumsum(wanted) - 1
     remapped = np.where(parents >= 0, new_row[parents], NO_PARENT)
     return linked.assign(parent_row=remapped)[wanted].reset_index(drop=True)
-
-
-def calls_in(linked: pd.DataFrame) -> frozenset[tuple[str, str]]:
-    """Return who calls whom, as the spans show it."""
-    across = linked[linked["callee"] != ""]
-    return frozenset(zip(across["component"], across["callee"], strict=True))

@@ -142,8 +142,8 @@ def suspect_slowness(slow: Sequence[Slowness], trace_us: float, settings: Suspec
         settings: The ``suspects`` section.
     """
     half = settings.time_half * trace_us
-    own = [item for item in slow if not item.callee and item.excess_us > 0]
-    found = [Suspicion(item.component, "time", FaultKind.LATENCY, item.share * squash(item.excess_us, half), item) for item in own]
+    own = ((item, item.share * squash(item.excess_us, half)) for item in slow if not item.callee)
+    found = [Suspicion(item.component, "time", FaultKind.LATENCY, strength, item) for item, strength in own if strength > 0]
     return found + suspect_calls([item for item in slow if item.callee], FaultKind.NETWORK, half)
 
 
@@ -181,7 +181,7 @@ def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float) -> l
             if other in changed:
                 blamed, other = other, blamed
             found.append(Suspicion(other, "shape", FaultKind.CODE_CHANGE, strength / 2, step))
-        elif any(caller in changed for caller, callee in calls if callee == blamed):
+        elif any(caller in changed for caller, callee in calls if callee == blamed != caller):
             strength /= 2
         found.append(Suspicion(blamed, "shape", FaultKind.CODE_CHANGE, strength, step))
     return found

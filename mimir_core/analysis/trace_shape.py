@@ -7,6 +7,7 @@ did. Surprise: the mix of requests may change by itself; only a step given the s
 """
 
 from collections import Counter
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +15,11 @@ import pandas as pd
 
 from mimir_core.analysis.span_tree import NO_PARENT
 
-START, END = "", "end"
+START = END = ""
 """Before the first call of an operation, and after its last one."""
+
+
+_NOTHING = -1
 
 
 class Break(NamedTuple):
@@ -72,31 +76,29 @@ def _taken(steps: Counter[_Step]) -> Counter[tuple[str, ...]]:
 
 def _count_steps(linked: pd.DataFrame) -> Counter[_Step]:
     """Count, for each operation, which call follows which."""
+    of_span = pd.MultiIndex.from_frame(linked[["component", "operation"]])
+    operations = of_span.unique()
+    codes = operations.get_indexer(of_span)
     parents = linked["parent_row"].to_numpy(dtype=int)
-    named = pd.MultiIndex.from_frame(linked[["component", "operation"]])
-    codes, operations = named.factorize()
     child = np.flatnonzero(parents != NO_PARENT)
     order = child[np.lexsort((linked["start_us"].to_numpy()[child], parents[child]))]
     owner, call = parents[order], codes[order]
-    is_first = np.r_[True, owner[1:] != owner[:-1]] if len(order) else np.array([], dtype=bool)
-    is_last = np.r_[is_first[1:], True] if len(order) else is_first
-    previous = np.where(is_first, -1, np.r_[-1, call[:-1]]) if len(order) else call
+    is_first = np.diff(owner, prepend=-1) != 0
+    is_last = np.diff(owner, append=-1) != 0
     leaves = np.setdiff1d(np.arange(len(linked)), owner)
-    steps = pd.DataFrame(
-        {
-            "owner": np.concatenate([codes[owner], codes[owner[is_last]], codes[leaves]]),
-            "previous": np.concatenate([previous, call[is_last], np.full(len(leaves), -1)]),
-            "following": np.concatenate([call, np.full(int(is_last.sum()) + len(leaves), -1)]),
-        }
-    )
-    callee = dict(zip(codes, linked["callee"], strict=True))
+    previous = np.where(is_first, _NOTHING, np.roll(call, 1))
+    between = zip(codes[owner].tolist(), previous.tolist(), call.tolist(), strict=True)
+    ends = ((whose, last, _NOTHING) for whose, last in zip(codes[owner[is_last]].tolist(), call[is_last].tolist(), strict=True))
+    empty = ((whose, _NOTHING, _NOTHING) for whose in codes[leaves].tolist())
+    named = [(str(component), str(operation)) for component, operation in operations.tolist()]
+    is_call = (linked["callee"] != "").to_numpy()
+    callees = dict(zip(codes[is_call].tolist(), linked["callee"][is_call], strict=True))
     counts: Counter[_Step] = Counter()
-    for (owner_code, previous_code, following_code), count in steps.value_counts(sort=False).items():
-        component, operation = operations[owner_code]
-        before, answered_by = START, component
-        if previous_code >= 0:
-            answered_by, before = operations[previous_code]
-            answered_by = callee[previous_code] or answered_by
-        following = operations[following_code][1] if following_code >= 0 else END
-        counts[_Step(component, operation, before, answered_by, following)] += int(count)
+    for (whose, last, following), count in Counter(chain(between, ends, empty)).items():
+        component, operation = named[whose]
+        answered_by, before = component, START
+        if last != _NOTHING:
+            answered_by, before = callees.get(last, named[last][0]), named[last][1]
+        after = named[following][1] if following != _NOTHING else END
+        counts[_Step(component, operation, before, answered_by, after)] += count
     return counts

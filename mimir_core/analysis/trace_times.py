@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mimir_core.analysis.robust import MAD_TO_SIGMA
 from mimir_core.config import TraceSettings
 
-_MAD_TO_SIGMA = 1.4826
 _OPERATION = ["component", "operation"]
-_CALL = ["component", "callee", "operation"]
+_OWNER = ["component", "callee"]
+_CALL = [*_OWNER, "operation"]
 
 
 class Slowness(NamedTuple):
@@ -36,81 +37,60 @@ class Slowness(NamedTuple):
 
 
 def find_slowness(now: pd.DataFrame, reference: pd.DataFrame, settings: TraceSettings) -> list[Slowness]:
-    """Return how slow each component and call became, the steady ones too; own time first, else in the order of names."""
+    """Return how slow each component and call became, the steady ones too, in the order of names."""
     if now.empty or reference.empty:
         return []
     waiting = _usually(reference["callee"] != "", reference)
     calling = _usually(reference["children"] > 0, reference)
-    found = []
-    for keys, is_call in ((_OPERATION, False), (_CALL, True)):
-        after, before = (_of_kind(spans, waiting, calling, is_call=is_call) for spans in (now, reference))
-        found.extend(_compare(after, before, keys, _traces(now), _traces(reference), settings))
-    return found
+    after, before = (_accountable(spans, waiting, calling) for spans in (now, reference))
+    profile = _profile(before, settings.min_spans)
+    excess_after, slow = _excess(after, profile, settings)
+    excess_before, _ = _excess(before, profile, settings)
+    owner_after, owner_before = ([spans[key] for key in _OWNER] for spans in (after, before))
+    flow = excess_after.groupby(owner_after).sum() / now["trace"].nunique()
+    usual = excess_before.groupby(owner_before).sum() / reference["trace"].nunique()
+    found = pd.DataFrame(
+        {
+            "excess_us": (flow - usual.reindex(flow.index).fillna(0.0)).clip(lower=0.0),
+            "share": slow.groupby(owner_after).mean(),
+            "before_us": before["own_us"].groupby(owner_before).median().reindex(flow.index),
+            "after_us": after["own_us"].groupby(owner_after).median(),
+            "spans": after.groupby(owner_after).size(),
+        }
+    )
+    found = found[(found["spans"] >= settings.min_spans) & found["before_us"].notna()].reset_index()
+    return [Slowness(*row) for row in found.itertuples(index=False)]
 
 
-def _compare(
-    after: pd.DataFrame, before: pd.DataFrame, keys: list[str], traces_after: int, traces_before: int, settings: TraceSettings
-) -> list[Slowness]:
-    grouped = before.groupby(keys, sort=False)["own_us"]
-    profile = pd.DataFrame({"median": grouped.median(), "spans": grouped.size()})
-    deviation = (before["own_us"] - profile["median"].reindex(_index(before, keys)).to_numpy()).abs()
-    profile["sigma"] = _MAD_TO_SIGMA * deviation.groupby([before[key] for key in keys], sort=False).median()
-    profile = profile[profile["spans"] >= settings.min_spans]
-    owner = [key for key in keys if key != "operation"]
-    excess_after, slow = _excess(after, profile, keys, settings)
-    excess_before, _ = _excess(before, profile, keys, settings)
-    flow = excess_after.groupby([after[key] for key in owner], sort=True).sum() / traces_after
-    usual = excess_before.groupby([before[key] for key in owner], sort=True).sum() / traces_before
-    share = slow.groupby([after[key] for key in owner], sort=True).mean()
-    medians_after = after.groupby(owner)["own_us"].median()
-    medians_before = before.groupby(owner)["own_us"].median()
-    sizes = after.groupby(owner).size()
-    found = []
-    for key, excess in (flow - usual.reindex(flow.index).fillna(0.0)).items():
-        if sizes[key] >= settings.min_spans and key in medians_before.index:
-            component, callee = key if isinstance(key, tuple) else (key, "")
-            found.append(
-                Slowness(
-                    str(component),
-                    str(callee),
-                    max(0.0, float(excess)),
-                    float(share[key]),
-                    float(medians_before[key]),
-                    float(medians_after[key]),
-                    int(sizes[key]),
-                )
-            )
-    return found
+def _accountable(spans: pd.DataFrame, waiting: pd.Index, calling: pd.Index) -> pd.DataFrame:
+    """Return the calls, and the spans whose self time is their component's own."""
+    operations = pd.MultiIndex.from_frame(spans[_OPERATION])
+    is_call = (spans["callee"] != "").to_numpy()
+    is_unanswered = (spans["children"] == 0).to_numpy() & operations.isin(calling)
+    return spans[is_call | (~operations.isin(waiting) & ~is_unanswered)]
 
 
-def _excess(spans: pd.DataFrame, profile: pd.DataFrame, keys: list[str], settings: TraceSettings) -> tuple[pd.Series, pd.Series]:
-    """Time above the usual, in microseconds, and whether a span is slow; an operation without a profile has neither."""
-    usual = profile.reindex(_index(spans, keys))
+def _usually(holds: pd.Series, reference: pd.DataFrame) -> pd.Index:
+    """Return the operations of which most spans have a property."""
+    share = holds.groupby([reference[key] for key in _OPERATION], sort=False).mean()
+    return share.index[share > 1 / 2]
+
+
+def _profile(before: pd.DataFrame, min_spans: int) -> pd.DataFrame:
+    """Return median and robust deviation of the self time of each operation with enough spans."""
+    own = before.groupby(_CALL, sort=False)["own_us"]
+    profile = pd.DataFrame({"median": own.median(), "spans": own.size()})
+    deviation = (before["own_us"] - own.transform("median")).abs()
+    profile["sigma"] = MAD_TO_SIGMA * deviation.groupby([before[key] for key in _CALL], sort=False).median()
+    return profile[profile["spans"] >= min_spans]
+
+
+def _excess(spans: pd.DataFrame, profile: pd.DataFrame, settings: TraceSettings) -> tuple[pd.Series, pd.Series]:
+    """Return time above the usual, in microseconds, and whether a span is slow; without a profile it has neither."""
+    usual = profile.reindex(pd.MultiIndex.from_frame(spans[_CALL]))
     median, sigma = usual["median"].to_numpy(), usual["sigma"].to_numpy()
     own = spans["own_us"].to_numpy(dtype=float)
     bound = median + settings.noise_sigmas * sigma
     excess = np.nan_to_num(np.maximum(own - bound, 0.0))
     slow = own > np.maximum(settings.slow_factor * median, bound) + settings.slow_us
     return pd.Series(excess, index=spans.index), pd.Series(slow, index=spans.index)
-
-
-def _usually(holds: pd.Series, reference: pd.DataFrame) -> pd.Index:
-    """The operations of which most spans have a property."""
-    share = holds.groupby([reference[key] for key in _OPERATION], sort=False).mean()
-    return share.index[share > 1 / 2]
-
-
-def _of_kind(spans: pd.DataFrame, waiting: pd.Index, calling: pd.Index, *, is_call: bool) -> pd.DataFrame:
-    if is_call:
-        return spans[spans["callee"] != ""]
-    operations = _index(spans, _OPERATION)
-    is_unanswered = (spans["children"] == 0).to_numpy() & operations.isin(calling)
-    return spans[(spans["callee"] == "").to_numpy() & ~operations.isin(waiting) & ~is_unanswered]
-
-
-def _index(spans: pd.DataFrame, keys: list[str]) -> pd.MultiIndex:
-    return pd.MultiIndex.from_frame(spans[keys])
-
-
-def _traces(spans: pd.DataFrame) -> int:
-    return max(1, int(spans["trace"].nunique()))

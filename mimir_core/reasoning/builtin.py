@@ -142,6 +142,7 @@ class _Builtin:
             component=candidate.component,
             fault_kind=candidate.fault_kind,
             confidence=min(candidate.score, _MAX_CONFIDENCE),
+            change_id=next((item.query for item in self._evidence_of(candidate) if item.kind is EvidenceKind.CHANGE), None),
             evidence_ids=tuple(item.id for item in self._evidence_of(candidate) if is_about(candidate.component, item))[
                 :_MAX_CLAIMS
             ],
@@ -154,7 +155,8 @@ class _Builtin:
             deciding = self._by_id[cause.evidence_ids[0]]
             sign = self._table.sign_of(deciding)
             passage = self._passage(MITIGATION, cause.component)
-            for name in sign.actions if sign else ("collect_more_evidence",):
+            undo = ("rollback_deployment",) if deciding.kind is EvidenceKind.CHANGE else ("collect_more_evidence",)
+            for name in sign.actions if sign else undo:
                 if proposed < _MAX_ACTIONS:
                     proposed += 1
                     action = self._rules.propose(name, component=cause.component, namespace=self._namespace(cause.component))
@@ -220,7 +222,7 @@ class _Builtin:
         """What the deciding evidence means, and what further signs of the same fault add to it."""
         first, *more = self._evidence_of(candidate)
         if not (sign := self._table.sign_of(first)):
-            return claim_about(first).text.removeprefix(f"{candidate.component} ")
+            return claim_about(first).text.removeprefix(candidate.component).lstrip(": ")
         words = sign.meaning(first.excerpt, of_target=candidate.component != first.component)
         facts = (fact for item in more if (other := self._own_sign(item, candidate)) for fact in other.facts_in(item.excerpt))
         new = [fact for fact in dict.fromkeys(facts) if fact.casefold() not in words.casefold()]

@@ -54,6 +54,10 @@ def _say(claim: Claim, evidence: Evidence) -> str:
         return f"{speaker}: alert {claim.subject}"
     if evidence.kind is EvidenceKind.METRIC:
         return f"{speaker} {claim.subject} {_movement(claim)}"
+    if evidence.kind is EvidenceKind.TRACE:
+        return f"{claim.subject} {_movement(claim)} ({claim.unit})"
+    if evidence.kind is EvidenceKind.CHANGE:
+        return f"{speaker}: {evidence.excerpt}"
     if claim.subject == QUIET:
         lines = "1 line" if claim.value == 1 else f"{claim.value:g} lines"
         return f"{speaker} logged nothing new and no sign of trouble in {lines}, at last {_quote(evidence)}"
@@ -86,4 +90,6 @@ def _times(claim: Claim) -> str:
     seen = "seen once" if after == 1 else f"seen {after} times"
     if claim.before is None:
         return seen
+    if not after:
+        return f"not said any more ({claim.before:g} times before)"
     return f"{seen}, never before" if claim.before == 0 else f"{seen} since the onset, {claim.before:g} times before"

@@ -10,11 +10,14 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
+from mimir_core.reasoning.charts_svg import draw_bars, draw_series
+from mimir_core.reasoning.graph_svg import draw_graph
 from mimir_core.reasoning.render import about_run, cited_evidence, five_steps
-from mimir_core.records import Diagnosis, EvidencePack, Run
+from mimir_core.records import Chart, Diagnosis, EvidencePack, Run, Verdict
 from mimir_core.safety import escape
 
 _PAGE = Path(__file__).with_name("page.html")
+_DRAW = {"series": draw_series, "lines": draw_bars, "calls": draw_graph}
 
 
 class Row(NamedTuple):
@@ -35,6 +38,10 @@ def render_html(diagnosis: Diagnosis, pack: EvidencePack, run: Run) -> str:
         f'<tr id="e{mark}"><td>{mark}</td><td>{_html(origin)}</td><td><pre>{_html(excerpt)}</pre></td></tr>'
         for mark, origin, excerpt in cited_evidence(diagnosis, pack)
     )
+    marks = {citation.evidence_id: citation.number for citation in diagnosis.citations}
+    wrong = pack.charts if diagnosis.verdict is not Verdict.HEALTHY else ()
+    figures = "".join(_figure(chart, marks) for chart in wrong)
+    charts = f'<section class="charts"><h2>At a glance</h2>{figures}</section>' if figures else ""
     banner = f'<p class="banner">Degraded: {_html(diagnosis.degraded)}</p>' if diagnosis.degraded else ""
     facts = [f"verdict: {diagnosis.verdict.value.replace('_', ' ')}", f"severity: {pack.incident.severity.value}"]
     facts += [f"confidence: {diagnosis.confidence:.0%}"] if diagnosis.causes else []
@@ -42,7 +49,7 @@ def render_html(diagnosis: Diagnosis, pack: EvidencePack, run: Run) -> str:
     body = (
         f'<header class="{diagnosis.verdict.value}"><p class="title">{_html(pack.incident.title)}</p>'
         f"<h1>{_html(diagnosis.headline)}</h1><p>{_linked(_html(diagnosis.reason))}</p>"
-        f"<p class='facts'>{''.join(f'<span>{_html(fact)}</span>' for fact in facts)}</p></header>{banner}{steps}"
+        f"<p class='facts'>{''.join(f'<span>{_html(fact)}</span>' for fact in facts)}</p></header>{banner}{charts}{steps}"
         f"<section><h2>Evidence</h2><table><tr><th></th><th>from</th><th>excerpt</th></tr>{evidence}</table></section>"
         f"<footer>{_html(about_run(run))}</footer>"
     )
@@ -63,6 +70,12 @@ def render_night_html(night: Iterable[Row], failed: Mapping[str, str]) -> str:
     )
     head = "<tr><th>case</th><th>severity</th><th>verdict</th><th>answer</th></tr>"
     return _page("Diagnoses", f"<header><h1>Diagnoses</h1></header><table>{head}{rows}</table>")
+
+
+def _figure(chart: Chart, marks: Mapping[str, int]) -> str:
+    cited = "".join(f" [{marks[evidence_id]}]" for evidence_id in chart.evidence_ids if evidence_id in marks)
+    caption = f"<figcaption>{_html(chart.title)}{_linked(cited)}</figcaption>"
+    return f'<figure class="{chart.kind}">{caption}{_DRAW[chart.kind](chart)}</figure>'
 
 
 def _html(text: str) -> str:

@@ -150,7 +150,7 @@ class Signals:
         known = {statement.component for statement in self.statements} | {end for call in self.calls for end in call}
         known |= {str(name) for name in self.spans["component"].unique()} | {self.incident.service or ""}
         for part in (self, self.reference):
-            owners = [str(name) for name in part.metrics.columns.get_level_values(0).unique()] if len(part.metrics.columns) else []
+            owners = map(str, part.metrics.columns.get_level_values(0).unique())
             merged = {name: workload_of(name) for name in owners if name not in known}
             merged = {name: to for name, to in merged.items() if to != name and (to in known or _POD_OF_DEPLOYMENT.search(name))}
             if merged:

@@ -9,7 +9,6 @@ import pytest
 
 from mimir_core.analysis.pack import EvidenceEngine
 from mimir_core.analysis.signs import read_signs
-from mimir_core.analysis.templates import TemplateGroups
 from mimir_core.config import read_params
 from mimir_core.reasoning.diagnose import diagnose
 from mimir_core.records import Alert, Diagnosis, Incident, Verdict
@@ -27,9 +26,7 @@ def _diagnose(series: dict[str, np.ndarray], *statements: Statement, alerted: ti
     index = pd.date_range(START, periods=ROWS, freq="1min")
     metrics = pd.DataFrame({("web", name): values for name, values in series.items()}, index=index)
     signals = Signals(incident, metrics=metrics, metrics_origin="m.csv", statements=list(statements))
-    engine = EvidenceEngine(
-        lambda: TemplateGroups(PARAMS.culprits.templates), lambda _query, _top_k: [], read_signs(), PARAMS.detect, PARAMS.logs, PARAMS.diagnose
-    )
+    engine = EvidenceEngine(lambda _query, _top_k: [], read_signs(), PARAMS)
     return diagnose(engine.build_pack(signals), read_signs(), read_safety_rules(), PARAMS.diagnose).diagnosis
 
 

@@ -8,7 +8,6 @@ import yaml
 
 from mimir_core.analysis.pack import EvidenceEngine
 from mimir_core.analysis.signs import read_signs
-from mimir_core.analysis.templates import TemplateGroups
 from mimir_core.config import read_params
 from mimir_core.reasoning.diagnose import diagnose
 from mimir_core.reasoning.verify import reject
@@ -42,9 +41,7 @@ MISSES = {"dapper-walnut": "the burst balance that would decide names no volume;
 
 
 def _pack(case: Path, shelf: Shelf | None = None) -> EvidencePack:
-    engine = EvidenceEngine(
-        lambda: TemplateGroups(PARAMS.culprits.templates), (shelf or Shelf()).search, SIGNS, PARAMS.detect, PARAMS.logs, PARAMS.diagnose
-    )
+    engine = EvidenceEngine((shelf or Shelf()).search, SIGNS, PARAMS)
     return engine.build_pack(read_case(case))
 
 
@@ -109,7 +106,7 @@ def test_no_file_of_a_case_is_needed(tmp_path: Path) -> None:
 
 def test_pasted_kubectl_text_is_enough() -> None:
     text = next(file for case in INCIDENTS for file in case.rglob("describe-pod-quote*.txt")).read_text()
-    engine = EvidenceEngine(lambda: TemplateGroups(PARAMS.culprits.templates), Shelf().search, SIGNS, PARAMS.detect, PARAMS.logs, PARAMS.diagnose)
+    engine = EvidenceEngine(Shelf().search, SIGNS, PARAMS)
     diagnosis = diagnose(engine.build_pack(read_pasted(text)), SIGNS, RULES, PARAMS.diagnose).diagnosis
     assert diagnosis.verdict is Verdict.CAUSE_FOUND
     assert diagnosis.causes[0].component == "quote-engine"
@@ -117,7 +114,7 @@ def test_pasted_kubectl_text_is_enough() -> None:
 
 
 def test_a_namespace_that_was_not_read_is_not_made_up() -> None:
-    engine = EvidenceEngine(lambda: TemplateGroups(PARAMS.culprits.templates), Shelf().search, SIGNS, PARAMS.detect, PARAMS.logs, PARAMS.diagnose)
+    engine = EvidenceEngine(Shelf().search, SIGNS, PARAMS)
     pack = engine.build_pack(read_pasted("ERROR no space left on device"))
     commands = [
         check.command for check in diagnose(pack, SIGNS, RULES, PARAMS.diagnose).diagnosis.checks if check.state == "to_do"

@@ -1,0 +1,72 @@
+"""How a ranking looks -> how probable it is that its first component is right.
+
+Comes in: a ranking with its suspicions. Goes out: a probability. Method: logistic regression on a few features of the ranking,
+fitted on simulated incidents alone by ``benchmarks/calibrate.py`` (Platt, "Probabilistic Outputs for Support Vector Machines",
+1999). Surprise: the weights are data (``calibration.json``), with the command and the figures that made them beside them;
+nothing is unpickled.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from mimir_core.analysis.suspects import Suspicion
+from mimir_core.config import Settings
+from mimir_core.errors import ParamsError
+
+FILE = Path(__file__).with_name("calibration.json")
+_SUPPORTS = 0.1
+"""A suspicion that is weaker is no support."""
+
+
+class Calibration(Settings):
+    """The fitted weights."""
+
+    made_by: str
+    """The command."""
+    cases: int = Field(ge=1)
+    figures: dict[str, float]
+    """How well it did on simulated incidents that it was not fitted on."""
+    intercept: float
+    weights: dict[str, float]
+
+    def probability(self, features: dict[str, float]) -> float:
+        """Return the probability that the first component is right."""
+        log_odds = self.intercept + sum(weight * features[name] for name, weight in self.weights.items())
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, log_odds))))
+
+
+def features_of(ranking: Sequence[tuple[str, float]], suspicions: Sequence[Suspicion]) -> dict[str, float]:
+    """Return what a ranking looks like.
+
+    ``first``: log-odds of the first one's suspicion; ``lead``: its lead over the second, as a share of it; ``signals``: how
+    many signals suspect it; ``rivals``: how many others are at least half as suspect; ``components``: how many there are (log).
+    """
+    scores = [score for _, score in ranking]
+    first = min(max(scores[0], 1e-3), 1 - 1e-3)
+    second = scores[1] if len(scores) > 1 else 0.0
+    signals = {item.signal for item in suspicions if item.component == ranking[0][0] and item.strength >= _SUPPORTS}
+    return {
+        "first": math.log(first / (1 - first)),
+        "lead": (first - min(second, first)) / first,
+        "signals": float(len(signals)),
+        "rivals": math.log1p(sum(score >= first / 2 for score in scores[1:])),
+        "components": math.log(len(ranking)),
+    }
+
+
+@cache
+def read_calibration(file: Path = FILE) -> Calibration:
+    """Read the fitted weights.
+
+    Raises:
+        ParamsError: The file is missing or makes no sense.
+    """
+    try:
+        return Calibration.model_validate(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise ParamsError(f"{file}: cannot be read as a calibration: {error}") from error
