@@ -41,7 +41,7 @@ def look_at(count: int, seed: int) -> tuple[list[dict[str, float]], np.ndarray]:
         with TemporaryDirectory() as folder:
             write_case(Path(folder) / case.name, case)
             signals = read_case(Path(folder) / case.name)
-        found = find_root_cause(signals, signals.incident.opened_at, table, params.culprits, params.onset, params.changes)
+        found = find_root_cause(signals, signals.incident.opened_at, table, params)
         if found.ranking and found.suspicions:
             features.append(features_of(found.ranking, found.suspicions))
             right.append(found.ranking[0][0] in culprits)

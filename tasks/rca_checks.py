@@ -36,8 +36,7 @@ class Engine:
 
     def rank(self, signals: Signals, noticed: datetime | None) -> RootCause:
         """Find the root cause."""
-        params = self.params
-        return find_root_cause(signals, noticed, self.table, params.culprits, params.onset, params.changes)
+        return find_root_cause(signals, noticed, self.table, self.params)
 
     def perturbed(self, seed: int) -> "Engine":
         """Return the engine with other constants."""

@@ -39,7 +39,7 @@ class Focus(NamedTuple):
     """What the charts of an incident are about."""
 
     onset: float
-    """Unix seconds."""
+    """Unix seconds, in whole milliseconds."""
     cause: str | None
     pack: EvidencePack
     """What charts can point to."""
@@ -50,9 +50,14 @@ class Focus(NamedTuple):
         """The component that the incident is about."""
         return self.pack.incident.service
 
+    @property
+    def deciding(self) -> set[str]:
+        """The ids of the evidence that speaks for the first candidate."""
+        return {evidence_id for candidate in self.pack.candidates[:1] for evidence_id in candidate.evidence_ids}
+
     def rank(self, kind: EvidenceKind, components: Sequence[str | None]) -> list[Evidence]:
         """Return the evidence of a kind that decided, then what else is about ``components``; furthest from normal first."""
-        deciding = {i for candidate in self.pack.candidates[:1] for i in candidate.evidence_ids}
+        deciding = self.deciding
         order = {component: place for place, component in reversed([*enumerate(components)])}
         found = [item for item in self.pack.evidence if item.kind is kind and item.score > 0]
         wanted = [item for item in found if item.id in deciding or item.component in order]

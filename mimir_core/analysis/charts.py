@@ -22,6 +22,8 @@ _MAX_BURSTS, _MAX_NODES = 2, 25
 _LINE_BINS = 30
 _BURST_SIGMAS = 3.0
 """A rate that changes by less may do so by chance."""
+_LEAST_LINES = 3
+"""What decided and was said less often is better told than drawn."""
 _HOLE = "<*>"
 _TITLE_CHARACTERS = 160
 
@@ -41,7 +43,7 @@ def draw_charts(signals: Signals, root_cause: RootCause, pack: EvidencePack, tab
         return ()
     suspects = (name for name, suspicion in root_cause.ranking if suspicion)
     cause = pack.candidates[0].component if pack.candidates else next(suspects, None)
-    focus = Focus(onset.timestamp(), cause, pack, table)
+    focus = Focus(math.floor(onset.timestamp() * 1e3) / 1e3, cause, pack, table)
     return (
         *draw_series(signals, root_cause.suspicions, focus),
         *islice(_draw_bursts(signals.statements, focus), _MAX_BURSTS),
@@ -67,7 +69,8 @@ def _draw_bursts(statements: Iterable[Statement], focus: Focus) -> Iterator[Char
         is_one = _words_of(item, focus.table)
         hits = [(time, line.count) for time, line in lines.get(item.component, ()) if is_one(line.text)]
         counts, _ = np.histogram([time for time, _ in hits], edges, weights=[count for _, count in hits])
-        if _is_burst(counts, edges[:-1] < focus.onset) and (item.component, counts.tobytes()) not in drawn:
+        decided = item.id in focus.deciding and len(hits) >= _LEAST_LINES
+        if (decided or _is_burst(counts, edges[:-1] < focus.onset)) and (item.component, counts.tobytes()) not in drawn:
             drawn.add((item.component, counts.tobytes()))
             yield Chart(
                 kind="lines",

@@ -108,7 +108,9 @@ def _describe(item: Suspicion, onset: datetime | None) -> Evidence | None:
             observed_at=onset,
             value=Measurement(before=_round(100 * found.before), after=_round(100 * found.after), unit="%"),
             score=item.strength,
-            excerpt=f"{found.component} {step}: {found.before:.0%} of the calls before, {found.after:.0%} after"[:_EXCERPT_CHARACTERS],
+            excerpt=f"{found.component} {step}: {found.before:.0%} of the calls before, {found.after:.0%} after"[
+                :_EXCERPT_CHARACTERS
+            ],
         )
     if isinstance(found, Finding):
         return Evidence(

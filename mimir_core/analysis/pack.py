@@ -71,10 +71,11 @@ class EvidenceEngine:
         ]
         found.extend(find_last_words(found, statements))
         found.extend(_quiet_logs(statements, found))
-        cause = find_root_cause(signals, incident.opened_at, self.table, self.params.culprits, self.params.onset, self.params.changes)
+        cause = find_root_cause(signals, incident.opened_at, self.table, self.params)
         reasons = list(describe_findings(cause, found))
         found.extend(evidence for evidence, _ in reasons)
         found.extend(describe_change(cause.change))
+        found = list({item.id: item for item in found}.values())
         candidates = rank_candidates(found, self.table, incident.service, dict(cause.ranking), reasons)
         found.extend(self._passages(incident, candidates, found))
         unique = {item.id: item for item in found}
@@ -101,7 +102,9 @@ class EvidenceEngine:
     def _passages(self, incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence]) -> Iterator[Evidence]:
         """Look up what to check and what to do, half of the passages each; for further causes the best of each."""
         half = self.params.diagnose.passages // 2
-        further = [c for c in candidates[1 : self.params.diagnose.max_hypotheses] if c.score >= self.params.diagnose.min_confidence]
+        further = [
+            c for c in candidates[1 : self.params.diagnose.max_hypotheses] if c.score >= self.params.diagnose.min_confidence
+        ]
         for candidate in (*(candidates[:1] or (None,)), *further) if half else ():
             about = question_about(incident, _words(candidate, found, self.table) if candidate else "")
             passages = self.search(about, _PASSAGES_LOOKED_AT)

@@ -19,7 +19,7 @@ from mimir_core.analysis.onset import find_onset
 from mimir_core.analysis.scene import LogLine, Scene
 from mimir_core.analysis.signs import SignTable
 from mimir_core.analysis.suspects import Suspicion, fuse
-from mimir_core.config import ChangeSettings, CulpritSettings, OnsetSettings
+from mimir_core.config import Params
 from mimir_core.records import FaultKind
 from mimir_core.telemetry.signals import Calls, Signals
 
@@ -47,26 +47,17 @@ class RootCause:
     """Who calls whom."""
 
 
-def find_root_cause(
-    signals: Signals,
-    noticed: datetime | None,
-    table: SignTable,
-    culprits: CulpritSettings,
-    onsets: OnsetSettings,
-    changes: ChangeSettings,
-) -> RootCause:
+def find_root_cause(signals: Signals, noticed: datetime | None, table: SignTable, params: Params) -> RootCause:
     """Rank the components of an incident.
 
     Args:
         signals: What was recorded.
         noticed: When the incident was noticed, at the latest; None where that is not known.
         table: What metrics mean, by their names.
-        culprits: The ``culprits`` section.
-        onsets: The ``onset`` section.
-        changes: The ``changes`` section.
+        params: All of params.yaml; it needs ``culprits``, ``onset`` and ``changes``.
     """
-    investigation = Investigation(signals, table, culprits)
-    onset = find_onset(investigation, noticed, onsets)
+    investigation = Investigation(signals, table, params.culprits)
+    onset = find_onset(investigation, noticed, params.onset)
     suspicions = tuple(investigation.suspicions_at(onset)) if onset else ()
     fused = fuse(suspicions)
     unsuspected = sorted({*signals.metrics.columns.get_level_values(0), *signals.spans["component"]} - fused.keys())
@@ -80,7 +71,7 @@ def find_root_cause(
         suspicions=suspicions,
         confidence=read_calibration().probability(features_of(ranking, suspicions)) if suspicions else 0.0,
         fault_kind=first.fault_kind if first else FaultKind.NONE,
-        change=None if signals.changes.is_empty else judge_changes(signals.changes, scene, changes),
+        change=None if signals.changes.is_empty else judge_changes(signals.changes, scene, params.changes),
         calls=investigation.calls,
     )
 

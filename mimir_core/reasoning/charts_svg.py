@@ -52,7 +52,7 @@ def draw_series(chart: Chart) -> str:
 
     >>> chart = Chart(kind="series", title="web cpu", component="web", times=(0, 60, 120), values=(1, 2, 4), onset=60)
     >>> draw_series(chart).split("<desc>")[1].split("</desc>")[0]
-    '3 values from 1970-01-01 00:00:00 to 00:02:00 UTC. Before the onset at 00:01:00: 1. After it: between 2 and 4.'
+    '3 points from 1970-01-01 00:00:00 to 00:02:00 UTC. Before the onset at 00:01:00: 1. After it: between 2 and 4.'
     """
     there = [value for value in chart.values if value is not None]
     if not there:
@@ -199,7 +199,7 @@ def _runs(times: Iterable[float], values: Iterable[float | None]) -> list[list[t
 
 def _in_words(chart: Chart, values: Sequence[float]) -> str:
     is_count = chart.kind == "lines"
-    amount = f"{sum(values):g} lines" if is_count else f"{len(values)} value{'s' * (len(values) != 1)}"
+    amount = f"{sum(values):g} lines" if is_count else f"{len(values)} point{'s' * (len(values) != 1)}"
     first, last = chart.times[0], chart.times[-1]
     same_day = _tell(first, "%F") == _tell(last, "%F")
     said = f"{amount} from {_tell(first, '%F %T')} to {_tell(last, '%T' if same_day else '%F %T')} UTC."

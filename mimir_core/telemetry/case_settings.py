@@ -5,7 +5,7 @@ benchmark's truth in the same file (its cause, the time of its injection) cannot
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +14,6 @@ from typing import Any
 from mimir_core.errors import InputError
 from mimir_core.telemetry.signals import Calls
 from mimir_core.telemetry.times import parse_time
-
-_PAIR, _EDGE = 2, 2
 
 
 @dataclass(frozen=True)
@@ -41,23 +39,22 @@ def parse_case_settings(content: Mapping[str, Any], folder: Path) -> CaseSetting
         folder: Where it lies; other files are named relative to it, and lie in it or beside it.
 
     Raises:
-        InputError: A file that it names is missing, no JSON, or elsewhere.
+        InputError: A key holds something else than it should, or a file that it names is missing, no JSON, or elsewhere.
     """
-    columns = content.get("columns")
+    columns, graph, baseline = content.get("columns"), content.get("graph"), content.get("baseline")
     if isinstance(columns, str):
         columns = _read_json(_beside(folder, columns))
-    baseline = content.get("baseline") or {}
     if isinstance(baseline, str):
         baseline = {f"metrics{Path(baseline).suffix}": baseline}
-    graph = content.get("graph")
-    faults = (parse_time(value) for value in content.get("earlier_faults_in_metrics_window") or ())
+    if not isinstance(baseline, Mapping | None):
+        raise InputError(f"{folder / 'case.json'}: baseline: expected a path or an object of paths, got {baseline!r:.80}")
     return CaseSettings(
-        services=tuple(str(service) for service in content.get("services") or ()),
+        services=tuple(map(str, _list_at(content, "services", folder))),
         columns=_parse_columns(columns),
         alert=content["alert"] if isinstance(content.get("alert"), Mapping) else {},
         calls=parse_calls(_read_json(_beside(folder, graph))) if isinstance(graph, str) else frozenset(),
-        baseline={name: _beside(folder, str(path)) for name, path in baseline.items()},
-        earlier_faults=tuple(fault for fault in faults if fault),
+        baseline={name: _beside(folder, str(path)) for name, path in (baseline or {}).items()},
+        earlier_faults=tuple(_parse_faults(content, folder)),
     )
 
 
@@ -68,21 +65,35 @@ def parse_calls(content: Any) -> Calls:
     [('web', 'cart')]
     """
     edges = content.get("edges") if isinstance(content, Mapping) else None
-    return frozenset(
-        (str(edge[0]), str(edge[1])) for edge in edges or () if isinstance(edge, list | tuple) and len(edge) >= _EDGE
-    )
+    return frozenset((str(edge[0]), str(edge[1])) for edge in edges or () if isinstance(edge, list | tuple) and len(edge) > 1)
+
+
+def _parse_faults(content: Mapping[str, Any], folder: Path) -> Iterator[datetime]:
+    key = "earlier_faults_in_metrics_window"
+    for value in _list_at(content, key, folder):
+        fault = parse_time(value)
+        if fault is None:
+            raise InputError(f"{folder / 'case.json'}: {key}: {value!r:.80} is no time")
+        yield fault
+
+
+def _list_at(content: Mapping[str, Any], key: str, folder: Path) -> list[Any]:
+    value = content.get(key) or []
+    if not isinstance(value, list):
+        raise InputError(f"{folder / 'case.json'}: {key}: expected a list, got {value!r:.80}")
+    return value
 
 
 def _parse_columns(columns: Any) -> dict[str, tuple[str, str]]:
     """A map of column to component, to [component, metric] or to an object with both, or a list of [column, component]."""
     if isinstance(columns, list):
-        pairs = [pair for pair in columns if isinstance(pair, list) and len(pair) == _PAIR]
+        pairs = [pair for pair in columns if isinstance(pair, list) and len(pair) == 2]
         return {str(column): (str(service), _without_prefix(str(column), f"{service}_")) for column, service in pairs}
     found: dict[str, tuple[str, str]] = {}
     for column, said in columns.items() if isinstance(columns, Mapping) else ():
         if isinstance(said, str):
             found[str(column)] = (said, _without_prefix(str(column), f"{said}_"))
-        elif isinstance(said, list) and len(said) == _PAIR:
+        elif isinstance(said, list) and len(said) == 2:
             found[str(column)] = (str(said[0]), str(said[1]))
         elif isinstance(said, Mapping) and said.get("service") and said.get("metric"):
             metric = "_".join(str(said[key]) for key in ("metric", "stat") if said.get(key))

@@ -35,16 +35,18 @@ def read_metric_table(path: Path, name: str, columns: Columns, services: Sequenc
     """
     try:
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{name}: is no readable {path.suffix[1:]} table: {error}") from error
     if "time" not in frame.columns:
         raise InputError(f"{name}: line 1: no column `time`; the columns are {', '.join(map(str, frame.columns[:8]))}")
-    times = [parse_time(value) for value in frame.pop("time").tolist()]
+    said = frame.pop("time").tolist()
+    times = [parse_time(value) for value in said]
     if frame.columns.empty:
         raise InputError(f"{name}: line 1: no series beside `time`")
-    for number, time in enumerate(times, start=2):
-        if time is None:
-            raise InputError(f"{name}: line {number}: column `time` holds no time")
+    if None in times:
+        row = times.index(None)
+        place = f"row {row + 1}" if path.suffix == ".parquet" else f"line {row + 2}"
+        raise InputError(f"{name}: {place}: column `time` holds no time: {said[row]!r:.80}")
     is_number = frame.dtypes.map(pd.api.types.is_numeric_dtype)
     words = frame.loc[:, ~is_number]
     numbers = words.apply(pd.to_numeric, errors="coerce")

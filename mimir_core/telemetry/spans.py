@@ -17,12 +17,18 @@ from mimir_core.telemetry.signals import SPAN_COLUMNS, no_spans, workload_of
 from mimir_core.telemetry.times import parse_time
 
 _NAMES = {"trace_id": "trace", "span_id": "span", "parent_id": "parent", "service": "component", "error": "is_error"}
+_UNTOLD = "spans without service, operation, start or duration"
 _BAD = frozenset({"error", "failed", "2"})  # OpenTelemetry's status code of an error is 2
 _MICROSECONDS = {"duration_us": 1.0, "duration_ms": 1e3, "duration_s": 1e6}
 
 
-def read_span_table(path: Path, name: str) -> pd.DataFrame:
-    """Read a Parquet table of spans.
+def read_span_table(path: Path, name: str, dropped: Counter[str]) -> pd.DataFrame:
+    """Read a Parquet table of spans; what has no name, start or duration is dropped and counted.
+
+    Args:
+        path: The file.
+        name: What messages call it.
+        dropped: Counted here, by reason.
 
     Raises:
         InputError: It cannot be read, or a column is missing.
@@ -31,12 +37,16 @@ def read_span_table(path: Path, name: str) -> pd.DataFrame:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{name}: is no readable parquet table: {error}") from error
-    frame = frame.rename(columns=_NAMES)
+    frame = frame.rename(columns={said: ours for said, ours in _NAMES.items() if ours not in frame.columns})
     if missing := [column for column in SPAN_COLUMNS[:-1] if column not in frame.columns]:
         raise InputError(f"{name}: no column {', '.join(missing)}; the columns are {', '.join(map(str, frame.columns[:12]))}")
     if "is_error" not in frame.columns:
         frame["is_error"] = False
-    return frame[list(SPAN_COLUMNS)]
+    numbers = frame[["start_us", "duration_us"]].apply(pd.to_numeric, errors="coerce")
+    frame[["start_us", "duration_us"]] = numbers
+    is_told = frame[["component", "operation", "start_us", "duration_us"]].notna().all(axis=1)
+    dropped[_UNTOLD] += int((~is_told).sum())
+    return frame.loc[is_told, list(SPAN_COLUMNS)].astype({"start_us": "int64"})
 
 
 def parse_spans(records: Iterable[Any], dropped: Counter[str]) -> pd.DataFrame:
@@ -47,7 +57,7 @@ def parse_spans(records: Iterable[Any], dropped: Counter[str]) -> pd.DataFrame:
         if row:
             rows.append(row)
         else:
-            dropped["spans without service, operation, start or duration"] += 1
+            dropped[_UNTOLD] += 1
     return pd.DataFrame(rows, columns=list(SPAN_COLUMNS)) if rows else no_spans()
 
 

@@ -1,7 +1,7 @@
 """Anything that stands for a time -> a time in UTC, or None.
 
-Comes in: text, a number, a time or nothing. Goes out: a time with a zone. Surprise: only what names a year, or is a unix time of this
-century, counts; a number or a time of day alone would mean another moment on each run.
+Comes in: text, a number, a time or nothing. Goes out: a time with a zone. Surprise: only what names a year, or is a unix time
+of this century, counts; a number or a time of day alone would mean another moment on each run.
 """
 
 import re

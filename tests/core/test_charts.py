@@ -1,8 +1,7 @@
-"""Charts show what decided, lose no peak, and stay harmless, readable XML whatever the names and the numbers are."""
+"""Charts show what decided, point to the evidence, and lose no peak."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from xml.etree import ElementTree as ET
 
 import numpy as np
 import pandas as pd
@@ -16,12 +15,11 @@ from mimir_core.analysis.root_cause import RootCause
 from mimir_core.analysis.signs import read_signs
 from mimir_core.analysis.suspects import Suspicion
 from mimir_core.analysis.trace_times import Slowness
-from mimir_core.reasoning.charts_svg import draw_bars, draw_series
-from mimir_core.reasoning.graph_svg import draw_graph, lay_out
+from mimir_core.reasoning.charts_svg import draw_series
 from mimir_core.reasoning.html_page import render_html
 from mimir_core.records import (
+    Candidate,
     Chart,
-    ChartNode,
     Diagnosis,
     Evidence,
     EvidenceKind,
@@ -37,28 +35,6 @@ from mimir_core.telemetry.signals import Signals, Statement
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 ONSET = START + timedelta(minutes=40)
 CALLS = frozenset({("web", "cart"), ("cart", "db"), ("web", "ads"), ("batch", "db"), ("ads", "far"), ("web", "web")})
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "\"><img src=x onerror='alert(1)'>",
-    "</title></svg><b>",
-    "]]> &lt; &amp; <!-- -->",
-    "\x00\x1b[31m\u202e\ufffe\r\n\t",
-    "x" * 5000,
-    "",
-]
-NUMBERS: list[tuple[float | None, ...]] = [
-    (),
-    (None, None),
-    (3.0,),
-    (7.0,) * 50,
-    (0.0, 0.0),
-    (-5.0, -1.0, 2.0),
-    (1e12, 2e12),
-    (1e6, 1e6 + 1e-3),
-    (-1e300, 1e300),
-    (0.0, 5e-324),
-    (1.0, None, 2.0, None, None, 3.0),
-]
 
 
 def test_the_series_of_the_cause_and_what_users_feel_are_drawn_once_each() -> None:
@@ -127,6 +103,21 @@ def test_bins_of_a_burst_meet_at_the_onset_and_hold_each_line_once() -> None:
     assert (sum(before), sum(after)) == (2, 60)
 
 
+def test_what_decided_is_drawn_even_where_it_is_rare() -> None:
+    rare = [_line(minute, "ads", f"lost {minute}") for minute in (45, 50, 55)]
+    lost = _evidence(EvidenceKind.LOG, "ads", "lost <*>", before=0, after=3)
+    blamed = Candidate(component="db", fault_kind=FaultKind.DATABASE, score=0.9, evidence_ids=(lost.id,))
+    for candidates, titles in (((), []), ((blamed,), ["ads: lost <*>"])):
+        pack = _pack(lost).model_copy(update={"candidates": candidates})
+        charts = _drawn(pack, [_line(0, "web", "up"), *rare, _line(79, "web", "up")])
+        assert [chart.title for chart in charts if chart.kind == "lines"] == titles
+
+
+def test_no_bar_crosses_an_onset_between_two_milliseconds() -> None:
+    (burst,) = (chart for chart in _drawn(onset=ONSET + timedelta(microseconds=123_456)) if chart.kind == "lines")
+    assert burst.onset in burst.times
+
+
 def test_lines_that_come_as_often_as_before_are_no_burst() -> None:
     steady = [_line(minute, "db", f"too many clients, {minute} waiting") for minute in range(80)]
     assert not [chart for chart in _drawn(statements=steady) if chart.kind == "lines"]
@@ -176,54 +167,11 @@ def test_the_same_case_gives_the_same_bytes_in_any_order_of_its_parts() -> None:
     assert len(pages) == 1
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_are_text_in_every_picture(name: str) -> None:
-    other = f"{name}2"
-    nodes = (ChartNode(component=name, role="cause", suspicion=1), ChartNode(component=other, role="near", suspicion=0))
-    pictures = [
-        draw_series(Chart(kind="series", title=name, component=name, unit=name, times=(0, 1), values=(0, 1), onset=0.5)),
-        draw_bars(Chart(kind="lines", title=name, component=name, unit=name, times=(0, 1), values=(1,), onset=0)),
-        draw_graph(Chart(kind="calls", title=name, component=name, nodes=nodes, edges=((name, other),))),
-    ]
-    for picture in pictures:
-        for element in ET.fromstring(picture).iter():  # noqa: S314 - our own output
-            assert element.tag.rpartition("}")[2] in {"svg", "title", "desc", "g", "path", "rect", "circle", "polyline", "text"}
-            assert not [key for key in element.attrib if key.startswith("on") or "href" in key]
-            if element.tag.endswith("}text"):
-                assert len(element.text or "") < 200 or element.get("class") == "unit"
-
-
-@pytest.mark.parametrize("values", NUMBERS)
-def test_any_numbers_become_a_picture_inside_its_frame(values: tuple[float | None, ...]) -> None:
-    times = tuple(60.0 * minute for minute in range(len(values)))
-    drawn = draw_series(Chart(kind="series", title="t", component="c", times=times, values=values, onset=30))
-    assert "nan" not in drawn.lower()
-    root = ET.fromstring(drawn)  # noqa: S314 - our own output
-    width, height = float(root.attrib["width"]), float(root.attrib["height"])
-    places = [(element.attrib["cx"], element.attrib["cy"]) for element in root.iter() if element.tag.endswith("circle")]
-    for element in root.iter():
-        if element.tag.endswith("polyline"):
-            places += [(x, y) for x, _, y in (point.partition(",") for point in element.attrib["points"].split())]
-    assert bool(places) == any(value is not None for value in values)
-    assert all(0 <= float(x) <= width and 0 <= float(y) <= height for x, y in places)
-
-
-@pytest.mark.parametrize("seconds", [0.01, 1, 59, 3600, 86400, 1e7, 1e9])
-def test_a_time_axis_has_a_few_labels_at_any_scale(seconds: float) -> None:
-    chart = Chart(kind="series", title="t", component="c", times=(1.7e9, 1.7e9 + seconds), values=(1, 2))
-    assert 1 <= draw_series(chart).count('class="time"') <= 6
-
-
 def test_a_picture_says_its_numbers_in_words() -> None:
     picture = draw_series(_drawn()[0])
     assert 'role="img"' in picture
     assert "<title>db cpu_pct</title>" in picture
     assert "Before the onset at 02:40:00: 5. After it: 90." in picture
-
-
-def test_callers_stand_left_of_callees_and_rings_share_a_layer() -> None:
-    layers = lay_out("abcd", [("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")]).layers
-    assert layers == [["a"], ["b", "c"], ["d"]]
 
 
 def test_a_page_of_a_healthy_system_blames_nobody_in_a_picture() -> None:
