@@ -60,11 +60,17 @@ class CaseReader:
         self._spans: list[pd.DataFrame] = []
 
     def redact(self, text: str) -> str:
+        """Mask the secrets in a text, and count them."""
         redacted = redact(text.encode("utf-8", "replace").decode())  # JSON can hold halves of characters
         self.signals.masked.update(redacted.masked)
         return redacted.text
 
     def read_text(self, path: Path) -> str:
+        """Read a text file, packed or not, and redact it.
+
+        Raises:
+            InputError: It cannot be read, or is no text.
+        """
         try:
             content = path.read_bytes()
             if path.suffix == ".gz":
@@ -79,6 +85,11 @@ class CaseReader:
         return self.redact(text)
 
     def read_object(self, path: Path) -> Mapping[str, Any]:
+        """Read a file that holds one JSON object, and redact it.
+
+        Raises:
+            InputError: It cannot be read, or holds anything else.
+        """
         text = self.read_text(path)
         try:
             content = json.loads(text)
