@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from mimir_core.analysis.charts import draw_charts
 from mimir_core.analysis.database import describe_load
 from mimir_core.analysis.detect import compare_series, find_onset
 from mimir_core.analysis.findings import describe_change, describe_findings
@@ -87,7 +88,7 @@ class EvidenceEngine:
                 "series with fewer points than detect.min_points": signals.metrics.shape[1] - compared,
             }
         )
-        return EvidencePack(
+        pack = EvidencePack(
             incident=incident,
             window=_window(signals),
             onset=onset,
@@ -98,6 +99,7 @@ class EvidenceEngine:
             dropped=dict(dropped),
             masked=dict(signals.masked),
         )
+        return pack.model_copy(update={"charts": draw_charts(signals, cause, pack, self.table)})
 
     def _passages(self, incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence]) -> Iterator[Evidence]:
         """Look up what to check and what to do, half of the passages each; for further causes the best of each."""
