@@ -22,7 +22,7 @@ from mimir_core.telemetry.signals import State, Statement
 
 DETECT = DetectSettings(min_points=5, threshold=6, min_relative_change=0.15)
 TEMPLATES = TemplateSettings(evidence=20, max_words=30, max_shapes=1000)
-LOGS = LogSettings(similarity=0.5, depth=4, max_templates=1000, burst_ratio=3)
+LOGS = LogSettings(burst_ratio=3)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NO_SPAN = LogSpan(None, None)
 
