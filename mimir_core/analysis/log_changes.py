@@ -100,9 +100,7 @@ def find_log_changes(
     return LogChanges(compare_recordings(vocabulary, before, after, settings), dropped)
 
 
-def compare_recordings(
-    vocabulary: Vocabulary, before: Recording, after: Recording, settings: LogChangeSettings
-) -> list[Finding]:
+def compare_recordings(vocabulary: Vocabulary, before: Recording, after: Recording, settings: LogChangeSettings) -> list[Finding]:
     """Return what ``after`` says differently, strongest first; both recordings are settled in ``vocabulary``."""
     if not before.steps or not after.steps:
         return []

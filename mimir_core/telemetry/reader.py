@@ -196,8 +196,9 @@ class CaseReader:
         return self.finish()
 
     def _add_recorded(self, entry: Mapping[str, Any], default: str, origin: str) -> None:
-        params = entry.get("params") if isinstance(entry.get("params"), Mapping) else {}
-        named = next((str(params[key]) for key in _COMPONENT_PARAMS if params.get(key)), "")  # type: ignore[index,union-attr]
+        said = entry.get("params")
+        params: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
+        named = next((str(params[key]) for key in _COMPONENT_PARAMS if params.get(key)), "")
         component = workload_of(named) if re.fullmatch(r"[A-Za-z0-9][\w.-]*", named) else default
         query = str(
             entry.get("command") or f"{entry.get('tool') or 'tool'} {json.dumps(params, sort_keys=True) if params else ''}"
