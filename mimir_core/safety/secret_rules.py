@@ -153,9 +153,9 @@ _KEY = rf"""(?P<key>secret(?:[_-]?access)?(?:[_-]?key(?:[_-]?base)?)? | credenti
     | (?<![A-Za-z])pass | pwd | key(?:{_AFTER_ITS_KIND}) | (?<=client[_-])key[_-]data | \.dockerconfigjson)"""
 QUOTED = r"""\\{1,7}["'](?P<escaped>(?:[^\\\n]|\\(?!\\{0,7}["']))++)
     | "(?P<double>(?:\\.|[^"\\\n])++) | '(?P<single>(?:\\.|[^'\\\n])++)"""
-BARE = r"""(?P<bare>(?![|>][+-]?\d?[ \t]*(?:\n|$))
+BARE = r"""(?P<bare>(?![|>][+-]?\d?[ \t]*(?:\n|\\n|$))
     (?:\[redacted:[a-z_]+\] | (?![;&,|](?:\s|$|[\w.-]{1,40}[=:]) | \\[nrt"'] | [)}\]](?:[)}\],;.\s]|$))[^\s"'`])++)"""
-_BLOCK = r"[|>][+-]?\d?[ \t]*\n[ \t]*(?P<block>[^\n]++)"
+_BLOCK = r"""[|>][+-]?\d?[ \t]*(?:\n[ \t]*(?P<block>[^\n]++)|\\n[ \t]*(?P<line>[^\\"\n]++))"""  # the second: as JSON writes it
 _SEPARATOR = r"""\\*["']?
     (?:\](?<!\[redacted:password\])(?<!\[redacted:secret\])(?<!\[redacted:token\])(?<!\[redacted:private_key\]))?
     (?P<sep>[ \t]*(?:=>|:=|[:=])[ \t]*)"""

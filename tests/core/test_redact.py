@@ -189,3 +189,8 @@ def test_time_grows_with_the_length_and_no_faster(unit: str) -> None:
         return time.perf_counter() - started
 
     assert seconds(200_000) < 10 * max(seconds(50_000), 0.05)  # linear: 4 times; quadratic: 16 times, and more than 0.5 s
+
+
+def test_a_yaml_block_inside_json_is_masked_before_it_is_parsed() -> None:
+    text = r'{"message": "apply failed: password: |\n  q8Zt4mWx2LpV", "level": "error"}'
+    assert redact(text).text == text.replace("q8Zt4mWx2LpV", "[redacted:password]")
