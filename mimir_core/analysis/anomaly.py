@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mimir_core.analysis.robust import MAD_TO_SIGMA
 from mimir_core.analysis.seasonal import expect_by_season
 from mimir_core.analysis.series import SeriesKind, describe_series, rate_of, resample, runs_of
 from mimir_core.config import AnomalySettings
 
-_MAD_TO_SIGMA = 1.4826
 _ROUNDING = 1e-9
 """Distances below this share of the largest value so far are rounding of the running sums."""
 
@@ -148,7 +148,7 @@ def _rolling(values: np.ndarray, window: int) -> Any:
 
 
 def _mad(distances: np.ndarray, window: int) -> np.ndarray:
-    return np.asarray(_MAD_TO_SIGMA * _rolling(np.abs(distances), window).median())
+    return np.asarray(MAD_TO_SIGMA * _rolling(np.abs(distances), window).median())
 
 
 def _before(statistic: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-_MAD_TO_SIGMA = 1.4826
+from mimir_core.analysis.robust import MAD_TO_SIGMA
+
 _SHARE_OF_GAP = 0.1
 _LEAST_GAP = 3
 _IN_A_ROW = 3
@@ -66,7 +67,7 @@ def is_drifting(values: np.ndarray, band: Band) -> bool:
     """
     position = np.arange(len(values))
     slope, level = np.polyfit(position, values, 1)
-    noise = _MAD_TO_SIGMA * float(np.median(np.abs(values - level - slope * position)))
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(values - level - slope * position)))
     moved = abs(float(slope)) * len(values)
     return moved > max(band.sigmas * noise, band.min_relative_change * abs(float(np.median(values))), _EPSILON)
 
@@ -76,7 +77,7 @@ def _distance(window: np.ndarray, later: np.ndarray, gap: int, band: Band) -> tu
     x = np.arange(len(window)) - (len(window) - 1) / 2
     spread, level = float((x**2).sum()), float(window.mean())
     slope = float((x * (window - level)).sum()) / spread
-    noise = _MAD_TO_SIGMA * float(np.median(np.abs(window - level - slope * x)))
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(window - level - slope * x)))
     ahead = np.arange(len(later)) + x[-1] + 1 + gap
     sigma = noise * np.sqrt(1 + 1 / len(window) + ahead**2 / spread)
     floor = max(band.min_relative_change * abs(float(np.median(window))), _EPSILON) / band.sigmas

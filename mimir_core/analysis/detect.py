@@ -13,10 +13,10 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from mimir_core.analysis.robust import MAD_TO_SIGMA
 from mimir_core.config import DetectSettings
 from mimir_core.records import Evidence, EvidenceKind, Measurement, Window
 
-_MAD_TO_SIGMA = 1.4826
 _ONSET_CANDIDATES = 60
 _SCORE_CAP = 20.0
 _EPSILON = 1e-9
@@ -108,7 +108,7 @@ def _vanished(component: str, metric: str, before: np.ndarray, origin: str, wind
 def _noise(before: np.ndarray, settings: DetectSettings) -> float:
     """Half-width of "no change": threshold x robust sigma, but at least the smallest relative change that counts."""
     middle = float(np.median(before))
-    sigma = _MAD_TO_SIGMA * float(np.median(np.abs(before - middle)))
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(before - middle)))
     return max(settings.threshold * sigma, settings.min_relative_change * abs(middle), _EPSILON)
 
 
@@ -121,7 +121,7 @@ def _split_gain(values: np.ndarray, split: int, settings: DetectSettings) -> flo
         return 0.0
     before, after = values[:split, enough], values[split:, enough]
     middle, now = np.nanmedian(before, axis=0), np.nanmedian(after, axis=0)
-    sigma = _MAD_TO_SIGMA * np.nanmedian(np.abs(before - middle), axis=0)
+    sigma = MAD_TO_SIGMA * np.nanmedian(np.abs(before - middle), axis=0)
     needed = np.maximum(settings.threshold * sigma, np.maximum(settings.min_relative_change * np.abs(middle), _EPSILON))
     apart = np.nansum(np.abs(before - middle), axis=0) + np.nansum(np.abs(after - now), axis=0)
     whole = values[:, enough]

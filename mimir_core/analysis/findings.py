@@ -98,7 +98,7 @@ def _describe(item: Suspicion, onset: datetime | None) -> Evidence | None:
             f"{found.share:.0%} of {found.spans} spans are slow",
         )
     if isinstance(found, Break):
-        step = f"{found.operation}: {found.previous or 'start'} -> {found.following}"
+        step = f"{found.operation}: {found.previous or 'start'} -> {found.following or 'end'}"
         return Evidence(
             kind=EvidenceKind.TRACE,
             component=item.component,

@@ -16,7 +16,7 @@ from mimir_core.analysis.calibrate import features_of, read_calibration
 from mimir_core.analysis.changes import ChangeVerdict, judge_changes
 from mimir_core.analysis.culprits import Investigation
 from mimir_core.analysis.onset import find_onset
-from mimir_core.analysis.scene import LogLine, Scene
+from mimir_core.analysis.scene import Scene, SceneLine
 from mimir_core.analysis.signs import SignTable
 from mimir_core.analysis.suspects import Suspicion, fuse
 from mimir_core.config import Params
@@ -86,7 +86,7 @@ def _scene(signals: Signals, calls: Calls, suspects: Sequence[str]) -> Scene:
         alert=" ".join(dict.fromkeys(word for word in words if word)),
         component=incident.service,
         metrics=_thin(signals.metrics, {*suspects, incident.service}),
-        lines=[LogLine(line.time, line.component, line.level, line.text) for line in said if line.time],
+        lines=[SceneLine(line.time, line.component, line.level, line.text) for line in said if line.time],
         calls=calls,
         alerted_at=incident.opened_at,
     )

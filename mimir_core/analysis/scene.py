@@ -34,7 +34,7 @@ _NOT_DEMAND = r"in ?flight|pending|queue|duration|latency|error|fail|throttl|tim
 _DEMAND = re.compile(rf"^(?!.*(?:{_NOT_DEMAND})).*(?:requests?|rps|qps|traffic|sessions)", re.IGNORECASE)
 
 
-class LogLine(NamedTuple):
+class SceneLine(NamedTuple):
     """One line of a log; ``text`` holds the message and, where there are any, its other fields as ``name=value``."""
 
     time: datetime
@@ -53,7 +53,7 @@ class Scene:
     """The component that the alert names."""
     metrics: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Index: time (UTC, sorted). Columns: pairs (component, metric). Values: floats, NaN where missing."""
-    lines: Sequence[LogLine] = ()
+    lines: Sequence[SceneLine] = ()
     calls: frozenset[tuple[str, str]] = frozenset()
     """Pairs (caller, called)."""
     components: frozenset[str] = frozenset()
@@ -214,8 +214,8 @@ def _departures(scene: Scene, settings: ChangeSettings) -> Iterator[Novelty]:
             yield novelty
 
 
-def _new_lines(lines: Sequence[LogLine], calm_until: datetime) -> Iterator[Novelty]:
-    alike: dict[tuple[str, str], list[LogLine]] = defaultdict(list)
+def _new_lines(lines: Sequence[SceneLine], calm_until: datetime) -> Iterator[Novelty]:
+    alike: dict[tuple[str, str], list[SceneLine]] = defaultdict(list)
     for line in lines:
         alike[line.component, _VARIABLE.sub("#", line.text)].append(line)
     for (component, _), group in alike.items():

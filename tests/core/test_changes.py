@@ -12,7 +12,7 @@ import pytest
 from mimir_core.analysis.changes import ChangeVerdict, judge_changes
 from mimir_core.analysis.diffs import Edit, read_edit
 from mimir_core.analysis.mechanisms import read_mechanisms
-from mimir_core.analysis.scene import LogLine, Scene
+from mimir_core.analysis.scene import Scene, SceneLine
 from mimir_core.config import read_params
 from mimir_core.errors import InputError
 from mimir_core.telemetry.changes import Changes, Commit, Deploy, FlagFlip, parse_changes
@@ -42,12 +42,12 @@ def _metrics(
     return pd.DataFrame(values, index=index, columns=pd.MultiIndex.from_tuples([("web", metric)]))
 
 
-def _lines(text: str, fails_at: float = 90) -> list[LogLine]:
-    calm = [LogLine(_at(minute), "web", "INFO", f"GET / 200 in {minute} ms") for minute in range(0, MINUTES, 3)]
-    return sorted([*calm, *(LogLine(_at(fails_at + number), "web", "ERROR", text) for number in range(10))])
+def _lines(text: str, fails_at: float = 90) -> list[SceneLine]:
+    calm = [SceneLine(_at(minute), "web", "INFO", f"GET / 200 in {minute} ms") for minute in range(0, MINUTES, 3)]
+    return sorted([*calm, *(SceneLine(_at(fails_at + number), "web", "ERROR", text) for number in range(10))])
 
 
-def _scene(text: str = ENDS_IN_RACE, metrics: pd.DataFrame | None = None, lines: Sequence[LogLine] | None = None) -> Scene:
+def _scene(text: str = ENDS_IN_RACE, metrics: pd.DataFrame | None = None, lines: Sequence[SceneLine] | None = None) -> Scene:
     return Scene(
         "web error ratio above 5%", "web", _metrics() if metrics is None else metrics, _lines(text) if lines is None else lines
     )
@@ -225,7 +225,7 @@ def test_where_nothing_is_abnormal_no_change_is_to_blame() -> None:
 
 
 def test_a_single_warning_long_before_does_not_date_the_trouble() -> None:
-    lines = sorted([*_lines(ENDS_IN_RACE), LogLine(_at(50), "web", "WARN", "slow checkpoint")])
+    lines = sorted([*_lines(ENDS_IN_RACE), SceneLine(_at(50), "web", "WARN", "slow checkpoint")])
     verdict = judge_changes(_changes((86, _commit("c" * 8, 80, LOCK_REMOVED))), _scene(lines=lines), SETTINGS)
     assert _blamed(verdict) == "c" * 8
 

@@ -1,0 +1,63 @@
+"""What the engine suspects becomes evidence that says what was seen."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mimir_core.analysis.calibrate import features_of, read_calibration
+from mimir_core.analysis.findings import describe_findings
+from mimir_core.analysis.levels import Shift
+from mimir_core.analysis.root_cause import RootCause
+from mimir_core.analysis.suspects import Suspicion
+from mimir_core.analysis.trace_shape import END, Break
+from mimir_core.errors import ParamsError
+from mimir_core.records import Evidence, EvidenceKind, FaultKind, Measurement
+
+ONSET = datetime(2026, 3, 1, 2, tzinfo=UTC)
+BREAK = Break("web", "GET /cart", "ask cart", "cart", END, 0.0, 0.8, 12.0, 40)
+SHIFT = Shift("cart", "cpu_percent", 20.0, 90.0, 3.0, 1.0)
+
+
+def _cause(finding: object, signal: str, strength: float = 0.8) -> RootCause:
+    reason = Suspicion("web", signal, FaultKind.CODE_CHANGE, strength, finding)
+    return RootCause(ONSET, (("web", strength),), (reason,), 0.5, FaultKind.CODE_CHANGE)
+
+
+def test_an_operation_that_ends_early_is_said_to_end() -> None:
+    [(evidence, _)] = describe_findings(_cause(BREAK, "shape"), [])
+    assert evidence.kind is EvidenceKind.TRACE
+    assert "ask cart -> end: 0% of the calls before, 80% after" in evidence.excerpt
+
+
+def test_a_series_that_is_evidence_already_is_not_told_again() -> None:
+    known = Evidence(
+        kind=EvidenceKind.METRIC,
+        component="cart",
+        subject="cpu_percent",
+        origin="metrics.csv",
+        value=Measurement(before=20, after=90, noise=3),
+        score=0.9,
+    )
+    assert [evidence for evidence, _ in describe_findings(_cause(SHIFT, "level"), [known])] == [known]
+    steady = known.model_copy(update={"score": 0.0})
+    assert not list(describe_findings(_cause(SHIFT, "level"), [steady]))
+
+
+def test_a_faint_suspicion_is_no_evidence() -> None:
+    assert not list(describe_findings(_cause(BREAK, "shape", strength=0.1), []))
+
+
+def test_a_clear_lead_is_more_probable_than_a_crowd() -> None:
+    clear = (("web", 0.9), ("cart", 0.1), ("db", 0.0))
+    crowd = (("web", 0.9), ("cart", 0.85), ("db", 0.8))
+    reasons = _cause(BREAK, "shape").suspicions
+    calibration = read_calibration()
+    assert calibration.probability(features_of(clear, reasons)) > calibration.probability(features_of(crowd, reasons))
+
+
+def test_a_broken_calibration_stops_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "calibration.json"
+    file.write_text('{"weights": 3}')
+    with pytest.raises(ParamsError, match="calibration"):
+        read_calibration(file)
