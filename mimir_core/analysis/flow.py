@@ -41,7 +41,7 @@ class Loss(NamedTuple):
     share: float
     """Of what its system usually handles: excess seconds of its entries' seconds, or failures of their requests."""
     before: float
-    """Median of the series, in its own unit; of failures, in requests."""
+    """Median of the series ``metric``, in its own unit."""
     after: float
 
 
@@ -50,6 +50,7 @@ class _Flow(NamedTuple):
 
     metric: str
     series: np.ndarray
+    """Of the metric, as it was read."""
     excess: np.ndarray
     """How much more is lost than usually."""
     handled: float
@@ -181,7 +182,7 @@ def _failures(table: _Table, requests: Mapping[str, np.ndarray]) -> dict[str, _F
             else:
                 is_share = any(word in metric.lower() for word in _SHARE_WORDS)
                 failed = _as_share(series) * asked if is_share else series
-            flows[component] = _Flow(metric, failed, _above(failed, table.is_usual), median_of(asked[table.is_usual]))
+            flows[component] = _Flow(metric, series, _above(failed, table.is_usual), median_of(asked[table.is_usual]))
     return flows
 
 
