@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mimir_core.analysis.call_metrics import CallNames, find_call_shifts, find_slow_calls
+from mimir_core.analysis.counters import rates_of_counters
 from mimir_core.analysis.flow import find_losses
 from mimir_core.analysis.levels import find_shifts, shared_metrics
 from mimir_core.analysis.log_changes import compare_recordings
@@ -30,6 +31,7 @@ from mimir_core.analysis.suspects import (
     suspect_losses,
     suspect_slowness,
     suspect_traffic,
+    suspect_unmeasured,
 )
 from mimir_core.analysis.templates import TemplateGroups
 from mimir_core.analysis.trace_shape import find_breaks
@@ -80,7 +82,7 @@ class Investigation:
 
     def metric_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
         """Yield what the series say."""
-        metrics, usual = self.signals.metrics, self.signals.reference.metrics
+        metrics, usual = self._metrics, self._usual
         if metrics.empty:
             return
         is_after = np.asarray(metrics.index >= pd.Timestamp(onset))
@@ -95,7 +97,8 @@ class Investigation:
             yield from suspect_calls(slow, fault, self.settings.suspects.level_half)
         compared = metrics[is_before] if usual.empty else usual
         losses = find_losses(metrics, is_after, compared, self.calls, self._call_names, self._family_name, self.settings.flow)
-        yield from suspect_losses(losses, self.settings.suspects)
+        lost = suspect_losses(losses, self.settings.suspects)
+        yield from [*lost, *suspect_unmeasured(lost, self.calls)]
 
     def trace_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
         """Yield what the spans say."""
@@ -125,6 +128,14 @@ class Investigation:
         both = [vocabulary.read(_log_lines(part.statements)) for part in (self.signals.reference, self.signals)]
         usual, recording = vocabulary.settle(both)
         return vocabulary, usual, recording
+
+    @cached_property
+    def _metrics(self) -> pd.DataFrame:
+        return rates_of_counters(self.signals.metrics, self._family_name)
+
+    @cached_property
+    def _usual(self) -> pd.DataFrame:
+        return rates_of_counters(self.signals.reference.metrics, self._family_name)
 
     @cached_property
     def _linked(self) -> pd.DataFrame:

@@ -9,6 +9,7 @@ that their caller's loss counts less. A rate without requests beside it counts a
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
@@ -26,6 +27,7 @@ _RATIO_LIMIT = 1.5
 """Above this a share is given in percent."""
 _STATISTICS = ("average", "mean", "avg", "p50", "median", "p90", "p95", "p99")
 """Which of several series of a component to take: the mean adds up, a high percentile does not."""
+_STATISTIC = re.compile(r"average|mean|avg|median|p\d{2,3}|\d{2,3}percentile|sum|count")
 _SHARE_WORDS = ("percent", "pct", "ratio", "share", "rate")
 
 LATENCY, FAILURES = "latency", "failures"
@@ -91,7 +93,7 @@ def find_losses(  # noqa: PLR0913, PLR0917  # seven things that are known of a s
     columns = metrics.columns.union(usual.columns)
     rows = pd.concat([usual.reindex(columns=columns), metrics[is_after].reindex(columns=columns)])
     table = _Table(rows, np.arange(len(rows)) < len(usual), _roles(columns, names, family_of))
-    requests = {component: np.nan_to_num(series) for component, (_, series) in _choose(table, "traffic").items()}
+    requests = {component: np.nan_to_num(series) for component, (_, series) in _choose(table, table.roles.get("traffic", {})).items()}
     entries = requests.keys() - {callee for _, callee in calls}
     latencies, failures = _latencies(table, requests), _failures(table, requests)
     return [
@@ -110,22 +112,31 @@ def _losses(  # noqa: PLR0913, PLR0917  # likewise
         called = sorted(callee for caller, callee in calls if caller == component != callee)
         measured = [callee for callee in called if callee in known]
         own = flow.excess - sum((np.maximum(known[callee].excess, 0.0) for callee in measured), np.zeros(len(is_usual)))
-        before = own[is_usual]
-        middle = np.median(before)
-        sigmas = settings.noise_sigmas * MAD_TO_SIGMA * np.median(np.abs(before - middle))
-        noise = max(sigmas, np.quantile(before, settings.noise_quantile) - middle)
-        beyond = np.maximum(own[~is_usual] - middle - noise, 0.0)
-        lost = max(beyond[: settings.first_rows].mean(), beyond.mean())
+        middle = np.median(own[is_usual])
+        sigmas = settings.noise_sigmas * MAD_TO_SIGMA * np.median(np.abs(own[is_usual] - middle))
+        noise = max(sigmas, np.quantile(own[is_usual], settings.noise_quantile) - middle)
+        beyond = np.maximum(own - middle - noise, 0.0)
+        by_chance = np.quantile(_rolling_mean(beyond[is_usual], settings.first_rows), settings.noise_quantile)
+        lost = max(beyond[~is_usual][: settings.first_rows].mean(), beyond[~is_usual].mean())
+        lost = max(0.0, lost - by_chance)
         above_noise = lost / (lost + noise) if lost else 0.0  # what is hardly above the noise counts less (Wiener, 1949)
         surely_own = (1 + len(measured)) / (1 + len(called))
         share = float(lost / whole * above_noise * surely_own)
         yield Loss(component, kind, flow.metric, share, median_of(flow.series[is_usual]), median_of(flow.series[~is_usual]))
 
 
+def _rolling_mean(values: np.ndarray, rows: int) -> np.ndarray:
+    """Return the means of each ``rows`` values that follow one another; of all where there are fewer."""
+    rows = min(rows, len(values))
+    return np.convolve(values, np.full(rows, 1 / rows), mode="valid")
+
+
 def _whole(flows: Mapping[str, _Flow], entries: Collection[str]) -> float:
-    """Return what the entries handle, or where that is unknown the component that handles most."""
-    handled = {component: flow.handled for component, flow in flows.items() if flow.handled > 0}
-    return math.fsum(handled.get(entry, 0.0) for entry in entries) or max(handled.values(), default=0.0)
+    """Return what the entries handle, else the component that handles most; where no requests are known, the most that is lost."""
+    handled = {component: flow.handled for component, flow in flows.items() if not np.isnan(flow.handled)}
+    if not handled:
+        return max((float(flow.excess.max(initial=0.0)) for flow in flows.values()), default=0.0)
+    return math.fsum(handled.get(entry, 0.0) for entry in entries) or max(handled.values())
 
 
 def _roles(columns: pd.Index, names: CallNames, family_of: Callable[[str], str | None]) -> dict[str, dict[str, list[str]]]:
@@ -138,21 +149,34 @@ def _roles(columns: pd.Index, names: CallNames, family_of: Callable[[str], str |
     return roles
 
 
-def _choose(table: _Table, family: str) -> dict[str, tuple[str, np.ndarray]]:
-    """Return the one metric of the family that most components have, with their series; a mean before a percentile.
+def _choose(table: _Table, owned: Mapping[str, Collection[str]]) -> dict[str, tuple[str, np.ndarray]]:
+    """Return one metric of each component, with its series: the one that most have, a mean before a percentile.
 
-    It is one for all, because flows of different units cannot be taken off one another.
+    Who lacks it has another statistic of the same quantity, because flows of different quantities cannot be taken off one
+    another.
+
+    Args:
+        table: As above.
+        owned: Component to its metrics of one family.
     """
-    owned = table.roles.get(family, {})
     owners = Counter(metric for metrics in owned.values() for metric in metrics)
-    if not owners:
-        return {}
-    chosen = min(owners, key=lambda metric: (_statistic(metric), -owners[metric], metric))
-    return {
-        component: (chosen, table.rows[component, chosen].to_numpy(dtype=float))
-        for component, metrics in owned.items()
-        if chosen in metrics
+    order = sorted(owners, key=lambda metric: (_statistic(metric), -owners[metric], metric))
+    rank = {metric: place for place, metric in enumerate(order) if _quantity(metric) == _quantity(order[0])}
+    chosen = {
+        component: min(metrics, key=rank.__getitem__)
+        for component, known in owned.items()
+        if (metrics := [metric for metric in known if metric in rank])
     }
+    return {component: (metric, table.rows[component, metric].to_numpy(dtype=float)) for component, metric in chosen.items()}
+
+
+def _quantity(metric: str) -> str:
+    """Return the name of a metric without its statistic.
+
+    >>> _quantity("lat_p95"), _quantity("lat_avg"), _quantity("client_lat_p95")
+    ('lat_*', 'lat_*', 'client_lat_*')
+    """
+    return _STATISTIC.sub("*", metric.lower())
 
 
 def _statistic(metric: str) -> int:
@@ -164,7 +188,7 @@ def _statistic(metric: str) -> int:
 def _latencies(table: _Table, requests: Mapping[str, np.ndarray]) -> dict[str, _Flow]:
     """Return the seconds that requests take at each component, in the unit of its latency."""
     flows = {}
-    for component, (metric, series) in _choose(table, "latency").items():
+    for component, (metric, series) in _choose(table, table.roles.get("latency", {})).items():
         asked = _asked(requests, component, table)
         handled = median_of(series[table.is_usual]) * median_of(asked[table.is_usual])
         flows[component] = _Flow(metric, series, _above(series, table.is_usual) * asked, handled)
@@ -172,18 +196,22 @@ def _latencies(table: _Table, requests: Mapping[str, np.ndarray]) -> dict[str, _
 
 
 def _failures(table: _Table, requests: Mapping[str, np.ndarray]) -> dict[str, _Flow]:
-    """Return the failed requests of each component, from its availability, else from its errors."""
+    """Return the failed requests of each component, from a count of its errors, else their share, else its availability."""
     flows = {}
-    for family in ("errors", "availability"):
-        for component, (metric, series) in _choose(table, family).items():
+    for family, are_shares in (("availability", True), ("errors", True), ("errors", False)):
+        owned = table.roles.get(family, {})
+        owned = {component: [name for name in names if _is_share(name, family) is are_shares] for component, names in owned.items()}
+        for component, (metric, series) in _choose(table, owned).items():
             asked = _asked(requests, component, table)
-            if family == "availability":
-                failed = (1 - _as_share(series)) * asked
-            else:
-                is_share = any(word in metric.lower() for word in _SHARE_WORDS)
-                failed = _as_share(series) * asked if is_share else series
-            flows[component] = _Flow(metric, series, _above(failed, table.is_usual), median_of(asked[table.is_usual]))
+            handled = median_of(asked[table.is_usual]) if are_shares or component in requests else math.nan
+            share = 1 - _as_share(series) if family == "availability" else _as_share(series)
+            failed = share * asked if are_shares else series
+            flows[component] = _Flow(metric, series, _above(failed, table.is_usual), handled)
     return flows
+
+
+def _is_share(metric: str, family: str) -> bool:
+    return family == "availability" or any(word in metric.lower() for word in _SHARE_WORDS)
 
 
 def _as_share(series: np.ndarray) -> np.ndarray:

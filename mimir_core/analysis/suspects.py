@@ -21,6 +21,12 @@ from mimir_core.records import Direction, FaultKind
 from mimir_core.telemetry.signals import Calls
 
 
+_COMMON_CAUSE = 5.0
+"""By how much each further caller that loses raises the odds that what they all call is at fault."""
+_OWN_FAULT = 2.0
+"""The odds that a single caller is at fault itself."""
+
+
 class Suspicion(NamedTuple):
     """One reason to suspect one component."""
 
@@ -69,11 +75,32 @@ def suspect_losses(losses: Iterable[Loss], settings: SuspectSettings) -> list[Su
     """Suspect who loses time or requests that no callee explains."""
     half = {LATENCY: settings.latency_half, FAILURES: settings.failures_half}
     fault = {LATENCY: FaultKind.LATENCY, FAILURES: FaultKind.DEPENDENCY}
-    return [
-        Suspicion(loss.component, "flow", fault[loss.kind], squash(loss.share, half[loss.kind]), loss)
-        for loss in losses
-        if loss.share > 0
-    ]
+    return [Suspicion(loss.component, "flow", fault[loss.kind], squash(loss.share, half[loss.kind]), loss) for loss in losses]
+
+
+def suspect_unmeasured(losses: Sequence[Suspicion], calls: Calls) -> list[Suspicion]:
+    """Suspect whose own loss nobody measures, where all who call it lose: the more of them, the surer.
+
+    The mean of what its callers are suspected of, times how likely one common cause is rather than a fault in each of them:
+    a single caller is more likely at fault itself, and each further one adds to the odds.
+
+    Args:
+        losses: What :func:`suspect_losses` found, steady components too.
+        calls: Who calls whom.
+    """
+    found = []
+    for fault in dict.fromkeys(item.fault_kind for item in losses):
+        measured = {item.component: item for item in losses if item.fault_kind is fault}
+        callers: dict[str, list[Suspicion]] = {}
+        for caller, callee in sorted(calls):
+            if caller in measured and callee not in measured:
+                callers.setdefault(callee, []).append(measured[caller])
+        for callee, lost in callers.items():
+            worst = max(lost, key=lambda item: item.strength)
+            strength = fmean(item.strength for item in lost) * squash(_COMMON_CAUSE ** (len(lost) - 1), _OWN_FAULT)
+            if strength > 0:
+                found.append(Suspicion(callee, "flow", fault, strength, worst.finding))
+    return found
 
 
 def suspect_traffic(
