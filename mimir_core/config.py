@@ -159,6 +159,8 @@ class SuspectSettings(Settings):
     """Excess time in traces, as a share of what a trace usually takes."""
     log_half: float = Field(gt=0)
     """Change of the share of a log line that is certain and that nobody deeper explains."""
+    mention_half: float = Field(gt=0)
+    """Error lines that name a component, beyond chance."""
 
 
 class ChangeWeights(Settings):
@@ -349,6 +351,10 @@ class SimulateSettings(Settings):
     """Cases in which nothing that was recorded tells of the culprit."""
     two_faults_share: float = Field(ge=0, le=1)
     """Of the cases with a cause: those with two faults at once."""
+    max_red_herrings: int = Field(ge=0)
+    """Harmless things that happen in one case, at most."""
+    least_severity: float = Field(ge=0, le=1)
+    """Of a fault: 0 hardly shows, 1 is glaring; severities lie evenly between this and 1."""
     min_components: int = Field(ge=5)
     usual_components: int = Field(ge=5)
     """The median size of a system; sizes are lognormal around it."""

@@ -19,6 +19,7 @@ from mimir_core.analysis.flow import find_losses
 from mimir_core.analysis.levels import find_shifts, shared_metrics
 from mimir_core.analysis.log_changes import compare_recordings
 from mimir_core.analysis.log_steps import LogLine, Recording, Vocabulary, split_recording
+from mimir_core.analysis.mentions import Complaints, find_complaints, find_mentions
 from mimir_core.analysis.signs import MetricFamily, SignTable
 from mimir_core.analysis.span_tree import NO_PARENT, calls_in, join_traces, link_spans, split_traces
 from mimir_core.analysis.suspects import (
@@ -29,6 +30,7 @@ from mimir_core.analysis.suspects import (
     suspect_levels,
     suspect_log_changes,
     suspect_losses,
+    suspect_mentions,
     suspect_slowness,
     suspect_traffic,
     suspect_unmeasured,
@@ -120,6 +122,14 @@ class Investigation:
         for reference in (usual, before):
             findings = compare_recordings(vocabulary, reference, after, self.settings.logs)
             yield from suspect_log_changes(findings, self.settings.suspects)
+        yield from suspect_mentions(find_mentions(*self._complaints, onset.timestamp()), self.settings.suspects.mention_half)
+
+    @cached_property
+    def _complaints(self) -> tuple[Complaints, Complaints]:
+        """Error lines that name another component, of the incident and of the reference."""
+        recording, usual = (_log_lines(part.statements) for part in (self.signals, self.signals.reference))
+        names = {name for call in self.calls for name in call} | {line.component for line in recording} | self._components
+        return find_complaints(recording, names), find_complaints(usual, names)
 
     @cached_property
     def _said(self) -> tuple[Vocabulary, Recording, Recording]:
@@ -155,8 +165,12 @@ class Investigation:
 
     @cached_property
     def _call_names(self) -> CallNames:
-        components = {*self.signals.metrics.columns.get_level_values(0), *self.signals.spans["component"]}
-        return CallNames({str(name) for name in components} | {end for call in self.signals.calls for end in call})
+        return CallNames(self._components | {end for call in self.signals.calls for end in call})
+
+    @cached_property
+    def _components(self) -> set[str]:
+        """Who has series or spans."""
+        return {str(name) for name in (*self.signals.metrics.columns.get_level_values(0), *self.signals.spans["component"])}
 
     @cached_property
     def _entries(self) -> frozenset[str]:

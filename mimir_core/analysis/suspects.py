@@ -13,14 +13,17 @@ from typing import NamedTuple
 from mimir_core.analysis.flow import FAILURES, LATENCY, Loss
 from mimir_core.analysis.levels import Shift
 from mimir_core.analysis.log_changes import Finding
+from mimir_core.analysis.mentions import Mention
 from mimir_core.analysis.signs import MetricFamily
-from mimir_core.analysis.trace_shape import END, Break
+from mimir_core.analysis.trace_shape import END, START, Break
 from mimir_core.analysis.trace_times import Slowness
 from mimir_core.config import SuspectSettings
 from mimir_core.records import Direction, FaultKind
 from mimir_core.telemetry.signals import Calls
 
 
+_PILED_UP = (FaultKind.DATABASE, FaultKind.QUEUE)
+"""Connections and messages pile up where a callee is slow."""
 _COMMON_CAUSE = 5.0
 """By how much each further caller that loses raises the odds that what they all call is at fault."""
 _OWN_FAULT = 2.0
@@ -32,7 +35,7 @@ class Suspicion(NamedTuple):
 
     component: str
     signal: str
-    """Which signal shows it: ``level``, ``flow``, ``traffic``, ``time``, ``shape`` or ``log``."""
+    """Which signal shows it: ``level``, ``flow``, ``traffic``, ``time``, ``shape``, ``log`` or ``mention``."""
     fault_kind: FaultKind
     strength: float
     """In [0, 1)."""
@@ -120,8 +123,8 @@ def suspect_traffic(
 def explain(suspicions: Sequence[Suspicion], calls: Calls) -> list[Suspicion]:
     """Return ``suspicions`` less what others explain.
 
-    What a caller loses is explained by a callee that is suspected itself, whichever signal shows it. What moves behind an
-    entry is explained by the requests that come in from outside.
+    What a caller loses, and what piles up there meanwhile, is explained by a callee that is suspected itself, whichever signal
+    shows it. What moves behind an entry is explained by the requests that come in from outside.
     """
     suspected = fuse(suspicions)
     callees: dict[str, set[str]] = {}
@@ -136,7 +139,7 @@ def explain(suspicions: Sequence[Suspicion], calls: Calls) -> list[Suspicion]:
     explained = []
     for item in suspicions:
         share = 0.0
-        if item.signal == "flow":
+        if item.signal == "flow" or (item.signal == "level" and item.fault_kind in _PILED_UP):
             share = max((suspected.get(callee, 0.0) for callee in callees.get(item.component, ())), default=0.0)
         if item.signal in ("flow", "level", "time"):
             share = max(share, outside.get(item.component, 0.0))
@@ -192,7 +195,7 @@ def suspect_calls(slow: Sequence[Slowness], fault: FaultKind, half: float) -> li
 def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float) -> list[Suspicion]:
     """Suspect whose operations go on differently.
 
-    Where an operation ends early after a call, who answered is suspected if it changed itself, else the one that ended; the
+    A call that was made and that nobody answers any more speaks against who used to; the caller half as much. Where an operation ends early after a call, who answered is suspected if it changed itself, else the one that ended; the
     other half as much. Who is called by another that changed is given other work, so that half of its change is explained.
     """
     clearest: dict[tuple[str, ...], Break] = {}
@@ -204,7 +207,10 @@ def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float) -> l
     for step in clearest.values():
         strength = abs(step.after - step.before) * squash(abs(step.z), threshold)
         blamed, other = step.component, step.previous_component
-        if step.following == END and step.z > 0 and other != blamed:
+        if step.answered_by and step.previous == START and step.following == END and step.z > 0:
+            blamed, other = step.answered_by, blamed
+            found.append(Suspicion(other, "shape", FaultKind.DEPENDENCY, strength / 2, step))
+        elif step.following == END and step.z > 0 and other != blamed:
             if other in changed:
                 blamed, other = other, blamed
             found.append(Suspicion(other, "shape", FaultKind.CODE_CHANGE, strength / 2, step))
@@ -220,6 +226,13 @@ def suspect_log_changes(findings: Iterable[Finding], settings: SuspectSettings) 
         Suspicion(item.component, "log", FaultKind.CODE_CHANGE, squash(item.strength * item.own_share, settings.log_half), item)
         for item in findings
         if item.strength * item.own_share > 0
+    ]
+
+
+def suspect_mentions(mentions: Iterable[Mention], half: float) -> list[Suspicion]:
+    """Suspect whom the errors of others name."""
+    return [
+        Suspicion(item.component, "mention", FaultKind.DEPENDENCY, item.share * squash(item.own, half), item) for item in mentions
     ]
 
 

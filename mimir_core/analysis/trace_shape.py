@@ -39,6 +39,8 @@ class Break(NamedTuple):
     z: float
     spans: int
     """How often the step before was taken during the incident."""
+    answered_by: str
+    """Who usually answers the operation, where it is nothing but one call of another component."""
 
 
 class _Step(NamedTuple):
@@ -55,6 +57,7 @@ def find_breaks(now: pd.DataFrame, reference: pd.DataFrame, min_spans: int) -> l
         return []
     after, before = _count_steps(now), _count_steps(reference)
     taken_after, taken_before = _taken(after), _taken(before)
+    clients = _find_clients(reference)
     found = []
     for step in after.keys() | before.keys():
         m, n = taken_after[step[:4]], taken_before[step[:4]]
@@ -63,8 +66,17 @@ def find_breaks(now: pd.DataFrame, reference: pd.DataFrame, min_spans: int) -> l
         share_after, share_before = after[step] / m, before[step] / n
         pooled = (after[step] + before[step] + 0.5) / (m + n + 1)  # half a count (Agresti, 2002) keeps 0 and 1 finite
         z = (share_after - share_before) / float(np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n)))
-        found.append(Break(*step, round(share_before, 4), round(share_after, 4), round(z, 4), m))
+        answered_by = clients.get((step.component, step.operation), "")
+        found.append(Break(*step, round(share_before, 4), round(share_after, 4), round(z, 4), m, answered_by))
     return sorted(found, key=lambda step: (-abs(step.z), step[:5]))
+
+
+def _find_clients(linked: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Return who answers each operation that has one child, always of the same other component: the client's side of a call."""
+    seen = linked.loc[linked["children"] > 0, ["component", "operation", "children", "callee"]].drop_duplicates()
+    alone = seen[~seen.duplicated(["component", "operation"], keep=False)]
+    alone = alone[(alone["children"] == 1) & (alone["callee"] != "")]
+    return dict(zip(zip(alone["component"], alone["operation"], strict=True), alone["callee"], strict=True))
 
 
 def _taken(steps: Counter[_Step]) -> Counter[tuple[str, ...]]:

@@ -93,7 +93,7 @@ def _draw_noticed_world(dice: Dice, settings: SimulateSettings) -> tuple[_World,
     """
     script = draw_script(dice, settings)
     for attempt in range(_TRIES):
-        world = _draw_world(dice, settings, script, attempt / _TRIES)
+        world = _draw_world(dice, settings, script, max(settings.least_severity, attempt / _TRIES))
         if symptoms := _draw_symptoms(dice, world):
             return world, symptoms
     bystanders = [number for number in range(len(world.system.components)) if number not in world.plan.culprits]
@@ -104,7 +104,7 @@ def _draw_world(dice: Dice, settings: SimulateSettings, script: Script, severity
     plan = None
     while plan is None:
         system, timeline = draw_system(dice, settings), draw_timeline(dice)
-        plan = draw_plan(dice, system, timeline, script, severity)
+        plan = draw_plan(dice, system, timeline, script, severity, settings.max_red_herrings)
     profile = draw_profile(dice, system)
     drift = draw_drift(dice, timeline, len(system.components), dice.between(0.02, 0.12))
     inputs = Inputs(system, profile, draw_load(dice, timeline), drift, timeline.step, usual_times(system, profile))

@@ -12,9 +12,6 @@ from mimir_core.simulate.effects import Effects, Planted, draw_moves, fault_tabl
 from mimir_core.simulate.shapes import Timeline, draw_envelope
 from mimir_core.simulate.topology import System
 
-_MOST_HERRINGS = 4
-
-
 @dataclass(frozen=True)
 class Plan:
     """What was drawn to happen."""
@@ -60,7 +57,9 @@ def draw_script(dice: Dice, settings: SimulateSettings) -> Script:
     return Script(verdict, tuple(dice.pick(kinds) for _ in range(count)))
 
 
-def draw_plan(dice: Dice, system: System, timeline: Timeline, script: Script, severity: float) -> Plan | None:
+def draw_plan(  # noqa: PLR0913, PLR0917  # all that decides what happens
+    dice: Dice, system: System, timeline: Timeline, script: Script, severity: float, max_red_herrings: int
+) -> Plan | None:
     """Draw where and how the script happens; None where the system has no place for it.
 
     Args:
@@ -69,10 +68,11 @@ def draw_plan(dice: Dice, system: System, timeline: Timeline, script: Script, se
         timeline: When.
         script: What happens.
         severity: The least severity, 0 to 1.
+        max_red_herrings: How many harmless things happen, at most.
     """
     planter = _Planter(dice, system, timeline)
     faults = [planter.plant(kind, severity) for kind in script.kinds]
-    herrings = [planter.plant(FaultKind.NONE, 0.0) for _ in range(dice.integer(0, _MOST_HERRINGS))]
+    herrings = [planter.plant(FaultKind.NONE, 0.0) for _ in range(dice.integer(0, max_red_herrings))]
     found = [item for item in faults if item]
     if len(found) < len(faults):
         return None

@@ -1,0 +1,96 @@
+"""Error lines that name another component -> who is complained about more than before.
+
+Comes in: log lines of the incident and of the reference, and the names of the components. Goes out: one :class:`Mention` for
+each component that is named more often. Method: a count of rare events is compared with what the time before lets expect, less
+what it may be by chance (three deviations of a Poisson count). Surprise: who is named and names somebody else itself passes the
+complaint on: it is left with what it does not pass on.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+from mimir_core.analysis.log_steps import LogLine
+from mimir_core.analysis.logs import ERROR_LEVELS
+from mimir_core.telemetry.log_text import parse_level
+
+_SIGMAS = 3.0
+_SHORTEST_NAME = 3
+"""Shorter names are found in any text."""
+
+
+class Mention(NamedTuple):
+    """A component that the errors of others name."""
+
+    component: str
+    before: float
+    """Lines a minute in which others name it."""
+    after: float
+    own: float
+    """Lines beyond chance that it does not pass on to others."""
+    share: float
+    """Of all such lines."""
+    example: str
+
+
+class Complaint(NamedTuple):
+    """An error line in which one component names another."""
+
+    time: float
+    """Unix seconds."""
+    speaker: str
+    named: str
+    message: str
+
+
+class Complaints(NamedTuple):
+    """The complaints of a recording."""
+
+    made: list[Complaint]
+    begin: float
+    """Time of the first line, whatever it says; and of the last one."""
+    end: float
+
+
+def find_complaints(lines: Iterable[LogLine], components: Collection[str]) -> Complaints:
+    """Return the error lines that name other components; ``lines`` in order of time."""
+    known = sorted((name for name in components if len(name) >= _SHORTEST_NAME), key=lambda name: (-len(name), name))
+    expression = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, known))})(?![\w-])" if known else r"(?!)")
+    lines = list(lines)
+    made = [
+        Complaint(line.time, line.component, named, line.message)
+        for line in lines
+        if (line.level or parse_level(line.message)) in ERROR_LEVELS
+        for named in set(expression.findall(line.message)) - {line.component}
+    ]
+    return Complaints(made, lines[0].time if lines else 0.0, lines[-1].time if lines else 0.0)
+
+
+def find_mentions(recording: Complaints, reference: Complaints, onset: float) -> Iterator[Mention]:
+    """Yield who is complained about more since ``onset`` (unix seconds), in the order of names."""
+    before = [item for item in recording.made if item.time < onset] + reference.made
+    after = [item for item in recording.made if item.time >= onset]
+    seconds_before = max(onset - recording.begin, 0.0) + reference.end - reference.begin
+    seconds_after = recording.end - onset
+    if seconds_after <= 0 or seconds_before <= 0:
+        return
+    usual = Counter((item.speaker, item.named) for item in before)
+    made = Counter((item.speaker, item.named) for item in after)
+    excess: Counter[tuple[str, str]] = Counter()
+    for pair, count in made.items():
+        expected = (usual[pair] + 1) * seconds_after / seconds_before
+        excess[pair] = max(0, int(count - expected - _SIGMAS * expected**0.5))
+    total = sum(excess.values())
+    for named in sorted({named for _, named in excess}):
+        heard = sum(count for (_, other), count in excess.items() if other == named)
+        passed_on = sum(count for (speaker, _), count in excess.items() if speaker == named)
+        if heard > passed_on:
+            yield Mention(
+                named,
+                60 * sum(count for (_, other), count in usual.items() if other == named) / seconds_before,
+                60 * sum(count for (_, other), count in made.items() if other == named) / seconds_after,
+                heard - passed_on,
+                (heard - passed_on) / total,
+                next(item.message for item in after if item.named == named),
+            )
