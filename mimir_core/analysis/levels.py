@@ -2,7 +2,7 @@
 
 Comes in: :attr:`Signals.metrics`, a split into before and after, perhaps a recording without faults. Goes out: one
 :class:`Shift` a series. Method: the shift of the median beyond the noise (3 robust deviations; Rousseeuw and Croux, 1993),
-divided by the highest usual level of that metric among all components. Surprise: that is no z-score. A component that goes
+divided by the highest level that this metric usually reaches in any component. Surprise: that is no z-score. A component that goes
 from 0.1 % to 2 % of a processor is 20 deviations away and means nothing beside one that always takes 40 %.
 """
 
@@ -62,7 +62,7 @@ def find_shifts(
         median = column_medians(rows)
         noise = settings.noise_sigmas * MAD_TO_SIGMA * column_medians(np.abs(rows - median))
         shifts = after - median
-        scale = _scale_of(names, median, after)
+        scale = _scale_of(names, np.abs(median) + 2 * _deviation(rows), after)
         beyond = np.sign(shifts) * np.maximum(np.abs(shifts) - noise, 0.0) / scale
         level = beyond[_furthest(beyond), positions]
         nearer = np.isnan(best) | (np.abs(level) < np.abs(best))
@@ -98,11 +98,26 @@ def _levels_after(metrics: pd.DataFrame, is_after: np.ndarray, settings: LevelSe
     return np.vstack([column_medians(values[:first]), column_medians(values)])
 
 
-def _scale_of(names: np.ndarray, median: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The highest usual level of each metric among all components that have it; at least a share of the highest reached."""
+def _deviation(rows: np.ndarray) -> np.ndarray:
+    """The standard deviation of each column, 0 where it has no values; unlike the robust one it sees what seldom happens."""
+    known = ~np.isnan(rows)
+    count = np.maximum(known.sum(axis=0), 1)
+    values = np.where(known, rows, 0.0)
+    mean = values.sum(axis=0) / count
+    return np.asarray(np.sqrt(np.where(known, (values - mean) ** 2, 0.0).sum(axis=0) / count))
+
+
+def _scale_of(names: np.ndarray, usual: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The highest usual level of each metric among all components that have it; at least a share of the highest reached.
+
+    Args:
+        names: Of the metrics.
+        usual: Median and two standard deviations: what a series reaches on a usual day.
+        after: Two rows, as of :func:`_levels_after`.
+    """
     codes, _ = pd.factorize(names)
     highest = np.zeros(codes.max() + 1)
-    np.maximum.at(highest, codes, np.nan_to_num(np.abs(median)))
+    np.maximum.at(highest, codes, np.nan_to_num(usual))
     reached = np.nan_to_num(np.abs(after)).max(axis=0)
     np.maximum.at(highest, codes, _SHARE_OF_HIGHEST * reached)
     return np.maximum(highest[codes], _EPSILON)
