@@ -34,8 +34,10 @@ test: setup  ## Run what CI runs: ruff, mypy, lint-imports, pytest
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest
 
-bench: setup  ## Time diagnosis and search on the shipped data
+bench: setup  ## Time diagnosis and search on the shipped data; ranking and log templates as they grow
 	$(BIN)/python benchmarks/diagnose.py
+	$(BIN)/python benchmarks/ranking.py
+	$(BIN)/python benchmarks/log_lines.py
 
 lock: .venv/.uv  ## Resolve requirements/core.in into core.txt: names and versions only
 	@# The pin of torch would be kept, and on a machine with find-links that is not the CPU build.

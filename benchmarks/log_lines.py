@@ -6,13 +6,14 @@ in a process of its own, so that its peak memory is its own. Half of the lines a
 and identifiers; the others carry a name, drawn from 50,000, that looks like a word and has to be learned.
 """
 
-import math
 import random
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+
+from curves import Curve, draw
 
 from mimir_core.analysis.templates import TemplateGroups
 from mimir_core.config import read_params
@@ -42,7 +43,7 @@ def _word(draw: random.Random) -> str:
 
 def measure(count: int) -> None:
     """Group ``count`` lines, and print seconds, peak memory in MiB and groups."""
-    groups = TemplateGroups(read_params(paths.PARAMS).templates)
+    groups = TemplateGroups(read_params(paths.PARAMS).culprits.templates)
     started = time.perf_counter()
     numbers = {groups.add(line) for line in generate(count)}
     seconds = time.perf_counter() - started
@@ -59,8 +60,9 @@ def main() -> None:
         took, peak, groups = (float(figure) for figure in done.stdout.split())
         seconds.append(took)
         sys.stdout.write(f"{size:>9,}  {took:>7.2f}  {size / took:>7.0f}  {peak:>8.0f}  {groups:>6.0f}\n")
-    slope = math.log(seconds[-1] / seconds[0]) / math.log(SIZES[-1] / SIZES[0])
-    sys.stdout.write(f"slope of time over lines: {slope:.2f}\n")
+    curve = Curve(list(SIZES), seconds)
+    sys.stdout.write(f"slope of time over lines: {curve.slope:.2f}\n")
+    draw({"lines": curve}, paths.ROOT / "docs" / "results" / "log-lines-cost.svg")
 
 
 if __name__ == "__main__":

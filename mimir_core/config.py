@@ -313,6 +313,8 @@ class OnsetSettings(Settings):
     """How long after the time that is given it may have begun all the same: clocks and sampling differ."""
     min_rows: int = Field(ge=1)
     """Rows of the series that must lie before it."""
+    history_rows: int = Field(ge=3)
+    """Rows before the first time that is tried with which it is compared; once it is found, all rows are."""
     candidates: int = Field(ge=2)
     """Times that are tried on series, and"""
     trace_candidates: int = Field(ge=2)
@@ -355,6 +357,8 @@ class SimulateSettings(Settings):
     """Harmless things that happen in one case, at most."""
     least_severity: float = Field(ge=0, le=1)
     """Of a fault: 0 hardly shows, 1 is glaring; severities lie evenly between this and 1."""
+    complete_share: float = Field(ge=0, le=1)
+    """Systems whose components export every signal; elsewhere much is missing."""
     min_components: int = Field(ge=5)
     usual_components: int = Field(ge=5)
     """The median size of a system; sizes are lognormal around it."""

@@ -9,7 +9,7 @@ import resource
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -23,13 +23,15 @@ from mimir_core.errors import InputError
 from mimir_core.evaluation.commit_baselines import last_deployed
 from mimir_core.evaluation.metric_baselines import rank_by_deviation
 from mimir_core.evaluation.root_cause import NO_COMMIT, OURS, RcaAnswer, calibrate, score_answers
+from mimir_core.telemetry.changes import Changes
 from mimir_core.telemetry.files import read_case
-from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, Signals
+from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, Reference, Signals, no_spans
 from tasks.rca_cases import RcaCase, find_rca_cases
 from tasks.rca_checks import Checks, Doubts, Engine, sum_up
 
 _METRIC_BASELINES = {"N-sigma": rank_by_deviation, "BARO": rank_by_baro}
 _ALERT, _NOTHING = "alert", "nothing"
+_SERIES_ALONE = f"{OURS}, series alone"
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,9 @@ def _answer(read: _ReadCase, engine: Engine, told: str, noticed: datetime | None
     started = time.perf_counter()
     found = engine.rank(signals, noticed)
     ms = {"read": read.ms, OURS: _ms_since(started)}
+    started = time.perf_counter()
+    engine.rank(_series_alone(signals), noticed)
+    ms[_SERIES_ALONE] = _ms_since(started)
     rankings = {OURS: [name for name, _ in found.ranking]}
     split = noticed or case.failed or signals.incident.opened_at
     for method, rank in _METRIC_BASELINES.items():
@@ -135,6 +140,12 @@ def _answer(read: _ReadCase, engine: Engine, told: str, noticed: datetime | None
         ms=ms,
         commits=_commits(signals, found.change, noticed),
     )
+
+
+def _series_alone(signals: Signals) -> Signals:
+    """Leave out what the baselines do not read: spans, logs and changes."""
+    reference = Reference(metrics=signals.reference.metrics)
+    return replace(signals, spans=no_spans(), statements=[], changes=Changes(), reference=reference)
 
 
 def _seen_in(signals: Signals) -> set[str]:

@@ -22,6 +22,8 @@ FILE = Path(__file__).with_name("calibration.json")
 _SUPPORTS = 0.1
 """A suspicion that is weaker is no support."""
 
+_LEAST = 1e-3
+
 
 class Calibration(Settings):
     """The fitted weights."""
@@ -43,19 +45,15 @@ class Calibration(Settings):
 def features_of(ranking: Sequence[tuple[str, float]], suspicions: Sequence[Suspicion]) -> dict[str, float]:
     """Return what a ranking looks like.
 
-    ``first``: log-odds of the first one's suspicion; ``lead``: its lead over the second, as a share of it; ``signals``: how
-    many signals suspect it; ``rivals``: how many others are at least half as suspect; ``components``: how many there are (log).
+    ``first``: log-odds of the first one's suspicion; ``signals``: how many signals suspect it; ``rivals``: how many others are
+    at least half as suspect (log).
     """
-    scores = [score for _, score in ranking]
-    first = min(max(scores[0], 1e-3), 1 - 1e-3)
-    second = scores[1] if len(scores) > 1 else 0.0
+    first = min(max(ranking[0][1], _LEAST), 1 - _LEAST)
     signals = {item.signal for item in suspicions if item.component == ranking[0][0] and item.strength >= _SUPPORTS}
     return {
         "first": math.log(first / (1 - first)),
-        "lead": (first - min(second, first)) / first,
         "signals": float(len(signals)),
-        "rivals": math.log1p(sum(score >= first / 2 for score in scores[1:])),
-        "components": math.log(len(ranking)),
+        "rivals": math.log1p(sum(score >= first / 2 for _, score in ranking[1:])),
     }
 
 

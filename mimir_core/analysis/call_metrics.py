@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
+from mimir_core.analysis.counters import is_share
 from mimir_core.analysis.levels import Shift
 from mimir_core.analysis.trace_times import Slowness
 from mimir_core.config import TraceSettings
@@ -57,11 +58,11 @@ def find_call_shifts(shifts: Iterable[Shift], names: CallNames) -> list[CallShif
 
 
 def find_slow_calls(
-    calls: Iterable[CallShift], family_of: Callable[[str], str | None], family: str, settings: TraceSettings
+    calls: Iterable[CallShift], family_of: Callable[[str], str | None], family: str, least: float, settings: TraceSettings
 ) -> list[Slowness]:
     """Return how slow (family ``latency``) each call became, or how often it fails (family ``errors``), the steady ones too.
 
-    ``excess_us`` is in units of the highest usual level among all calls.
+    ``excess_us`` is in units of the highest usual level among all calls, but at least in units of ``least``.
     """
     timed: dict[tuple[str, str, str], dict[str, Shift]] = {}
     for call in calls:
@@ -72,7 +73,7 @@ def find_slow_calls(
     levels = {key: _on_the_way(sides) for key, sides in timed.items() if "client" in sides}
     scale: dict[str, float] = {}
     for (stem, _, _), (before, after, _) in levels.items():
-        scale[stem] = max(scale.get(stem, 0.0), abs(before), _SHARE_OF_HIGHEST * abs(after))
+        scale[stem] = max(scale.get(stem, 0.0 if is_share(stem, family) else least), abs(before), _SHARE_OF_HIGHEST * abs(after))
     slowest: dict[tuple[str, str], Slowness] = {}
     for (stem, caller, callee), (before, after, noise) in levels.items():
         excess = max(0.0, after - before - noise) / scale[stem] if scale[stem] else 0.0

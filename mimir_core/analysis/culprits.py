@@ -5,6 +5,7 @@ without faults, where there is one. Surprises: where a signal was recorded only 
 it cannot speak; known earlier incidents are cut out of the time before.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from mimir_core.analysis.call_metrics import CallNames, find_call_shifts, find_slow_calls
-from mimir_core.analysis.counters import rates_of_counters
+from mimir_core.analysis.counters import find_counters, rates_of
 from mimir_core.analysis.flow import find_losses
-from mimir_core.analysis.levels import find_shifts, shared_metrics
+from mimir_core.analysis.levels import Shift, find_shifts, shared_metrics
 from mimir_core.analysis.log_changes import compare_recordings
 from mimir_core.analysis.log_steps import LogLine, Recording, Vocabulary, split_recording
 from mimir_core.analysis.mentions import Complaints, find_complaints, find_mentions
@@ -82,25 +83,35 @@ class Investigation:
             disturbed |= np.asarray((index >= pd.Timestamp(fault - lead)) & (index <= pd.Timestamp(fault + trail)))
         return disturbed
 
-    def metric_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
-        """Yield what the series say."""
-        metrics, usual = self._metrics, self._usual
+    def metric_suspicions(self, onset: datetime, first_row: int = 0) -> Iterator[Suspicion]:
+        """Yield what the series say, from a row on."""
+        metrics, usual = self.metrics.iloc[first_row:], self._usual
         if metrics.empty:
             return
         is_after = np.asarray(metrics.index >= pd.Timestamp(onset))
-        is_before = ~is_after & ~self.is_disturbed
+        is_before = ~is_after & ~self.is_disturbed[first_row:]
         shifts = find_shifts(metrics, is_before, is_after, usual, self.settings.levels)
         own = [shift for shift in shifts if not self._call_names.split(shift.component, shift.metric)]
         yield from suspect_levels(own, self._shared, self._family_of, self.settings.suspects)
         yield from suspect_traffic(own, self._entries, self._family_name, self.settings.suspects)
         calls = find_call_shifts(shifts, self._call_names)
-        for family, fault in (("latency", FaultKind.NETWORK), ("errors", FaultKind.DEPENDENCY)):
-            slow = find_slow_calls(calls, self._family_name, family, self.settings.traces)
+        few_errors = self.settings.suspects.failures_half * self._asked_from_outside(own)
+        for family, fault, least in (("latency", FaultKind.NETWORK, 0.0), ("errors", FaultKind.DEPENDENCY, few_errors)):
+            slow = find_slow_calls(calls, self._family_name, family, least, self.settings.traces)
             yield from suspect_calls(slow, fault, self.settings.suspects.level_half)
         compared = metrics[is_before] if usual.empty else usual
         losses = find_losses(metrics, is_after, compared, self.calls, self._call_names, self._family_name, self.settings.flow)
         lost = suspect_losses(losses, self.settings.suspects)
         yield from [*lost, *suspect_unmeasured(lost, self.calls)]
+
+    def _asked_from_outside(self, shifts: Iterable[Shift]) -> float:
+        """How many requests the entries usually get, by the series that most components have; 0 where nothing is known."""
+        requests = [shift for shift in shifts if self._family_name(shift.metric) == "traffic"]
+        if not requests:
+            return 0.0
+        (metric, _), *_ = Counter(shift.metric for shift in requests).most_common(1)
+        called = {callee for _, callee in self.calls}
+        return sum(shift.before for shift in requests if shift.metric == metric and shift.component not in called)
 
     def trace_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
         """Yield what the spans say."""
@@ -140,12 +151,18 @@ class Investigation:
         return vocabulary, usual, recording
 
     @cached_property
-    def _metrics(self) -> pd.DataFrame:
-        return rates_of_counters(self.signals.metrics, self._family_name)
+    def metrics(self) -> pd.DataFrame:
+        """The series of the incident, counters of requests and errors as rates."""
+        return rates_of(self.signals.metrics, self._counters)
 
     @cached_property
     def _usual(self) -> pd.DataFrame:
-        return rates_of_counters(self.signals.reference.metrics, self._family_name)
+        return rates_of(self.signals.reference.metrics, self._counters)
+
+    @cached_property
+    def _counters(self) -> frozenset[tuple[str, str]]:
+        parts = (self.signals.metrics, self.signals.reference.metrics)
+        return frozenset(column for part in parts for column in find_counters(part, self._family_name))
 
     @cached_property
     def _linked(self) -> pd.DataFrame:

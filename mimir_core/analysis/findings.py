@@ -13,6 +13,7 @@ from mimir_core.analysis.changes import ChangeVerdict
 from mimir_core.analysis.flow import Loss
 from mimir_core.analysis.levels import Shift
 from mimir_core.analysis.log_changes import Finding
+from mimir_core.analysis.mentions import Mention
 from mimir_core.analysis.root_cause import RootCause
 from mimir_core.analysis.suspects import Suspicion
 from mimir_core.analysis.trace_shape import Break
@@ -45,6 +46,8 @@ def describe_findings(cause: RootCause, known: Iterable[Evidence]) -> Iterator[t
             evidence = series.get((item.finding.component, item.finding.metric))
         if evidence is None:
             evidence = _describe(item, cause.onset)
+            if evidence and evidence.kind is EvidenceKind.METRIC:
+                series[evidence.component, evidence.subject] = evidence
         if evidence and evidence.score > 0:
             told[key] = told.get(key, 0) + 1
             yield evidence, item
@@ -121,6 +124,18 @@ def _describe(item: Suspicion, onset: datetime | None) -> Evidence | None:
             query=found.kind.value,
             observed_at=onset,
             value=Measurement(before=float(found.reference.made), after=float(found.incident.made), unit="lines"),
+            score=item.strength,
+            excerpt=found.example[:_EXCERPT_CHARACTERS],
+        )
+    if isinstance(found, Mention):
+        return Evidence(
+            kind=EvidenceKind.LOG,
+            component=item.component,
+            subject=f"errors that name {found.component}"[:_SUBJECT_CHARACTERS],
+            origin="logs",
+            query=found.component,
+            observed_at=onset,
+            value=Measurement(before=_round(found.before), after=_round(found.after), unit="lines/min"),
             score=item.strength,
             excerpt=found.example[:_EXCERPT_CHARACTERS],
         )

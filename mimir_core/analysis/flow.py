@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mimir_core.analysis.call_metrics import CallNames
+from mimir_core.analysis.counters import is_share
 from mimir_core.analysis.robust import MAD_TO_SIGMA, median_of
 from mimir_core.config import FlowSettings
 from mimir_core.telemetry.signals import Calls
@@ -28,7 +29,8 @@ _RATIO_LIMIT = 1.5
 _STATISTICS = ("average", "mean", "avg", "p50", "median", "p90", "p95", "p99")
 """Which of several series of a component to take: the mean adds up, a high percentile does not."""
 _STATISTIC = re.compile(r"average|mean|avg|median|p\d{2,3}|\d{2,3}percentile|sum|count")
-_SHARE_WORDS = ("percent", "pct", "ratio", "share", "rate")
+_LEAST_AVAILABLE = 0.5
+"""Whoever usually fails more than half of its requests does not measure them."""
 
 LATENCY, FAILURES = "latency", "failures"
 
@@ -93,7 +95,9 @@ def find_losses(  # noqa: PLR0913, PLR0917  # seven things that are known of a s
     columns = metrics.columns.union(usual.columns)
     rows = pd.concat([usual.reindex(columns=columns), metrics[is_after].reindex(columns=columns)])
     table = _Table(rows, np.arange(len(rows)) < len(usual), _roles(columns, names, family_of))
-    requests = {component: np.nan_to_num(series) for component, (_, series) in _choose(table, table.roles.get("traffic", {})).items()}
+    requests = {
+        component: np.nan_to_num(series) for component, (_, series) in _choose(table, table.roles.get("traffic", {})).items()
+    }
     entries = requests.keys() - {callee for _, callee in calls}
     latencies, failures = _latencies(table, requests), _failures(table, requests)
     return [
@@ -132,7 +136,7 @@ def _rolling_mean(values: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _whole(flows: Mapping[str, _Flow], entries: Collection[str]) -> float:
-    """Return what the entries handle, else the component that handles most; where no requests are known, the most that is lost."""
+    """Return what the entries handle, else who handles most; where no requests are known, the most that is lost."""
     handled = {component: flow.handled for component, flow in flows.items() if not np.isnan(flow.handled)}
     if not handled:
         return max((float(flow.excess.max(initial=0.0)) for flow in flows.values()), default=0.0)
@@ -150,7 +154,7 @@ def _roles(columns: pd.Index, names: CallNames, family_of: Callable[[str], str |
 
 
 def _choose(table: _Table, owned: Mapping[str, Collection[str]]) -> dict[str, tuple[str, np.ndarray]]:
-    """Return one metric of each component, with its series: the one that most have, a mean before a percentile.
+    """Return one metric of each component, with its series: a mean before a percentile, and of these the one that most have.
 
     Who lacks it has another statistic of the same quantity, because flows of different quantities cannot be taken off one
     another.
@@ -199,19 +203,19 @@ def _failures(table: _Table, requests: Mapping[str, np.ndarray]) -> dict[str, _F
     """Return the failed requests of each component, from a count of its errors, else their share, else its availability."""
     flows = {}
     for family, are_shares in (("availability", True), ("errors", True), ("errors", False)):
-        owned = table.roles.get(family, {})
-        owned = {component: [name for name in names if _is_share(name, family) is are_shares] for component, names in owned.items()}
-        for component, (metric, series) in _choose(table, owned).items():
+        owned = table.roles.get(family, {}).items()
+        fitting = {component: [name for name in names if is_share(name, family) is are_shares] for component, names in owned}
+        for component, (metric, series) in _choose(table, fitting).items():
             asked = _asked(requests, component, table)
             handled = median_of(asked[table.is_usual]) if are_shares or component in requests else math.nan
-            share = 1 - _as_share(series) if family == "availability" else _as_share(series)
+            share = _as_share(series)
+            if family == "availability":
+                if not median_of(share[table.is_usual]) >= _LEAST_AVAILABLE:
+                    continue  # a count of what is there, not a share of requests
+                share = 1 - share
             failed = share * asked if are_shares else series
             flows[component] = _Flow(metric, series, _above(failed, table.is_usual), handled)
     return flows
-
-
-def _is_share(metric: str, family: str) -> bool:
-    return family == "availability" or any(word in metric.lower() for word in _SHARE_WORDS)
 
 
 def _as_share(series: np.ndarray) -> np.ndarray:

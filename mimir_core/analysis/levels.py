@@ -2,8 +2,8 @@
 
 Comes in: :attr:`Signals.metrics`, a split into before and after, perhaps a recording without faults. Goes out: one
 :class:`Shift` a series. Method: the shift of the median beyond the noise (3 robust deviations; Rousseeuw and Croux, 1993),
-divided by the highest level that this metric usually reaches in any component. Surprise: that is no z-score. A component that goes
-from 0.1 % to 2 % of a processor is 20 deviations away and means nothing beside one that always takes 40 %.
+divided by the highest level that this metric usually reaches in any component. Surprise: that is no z-score. A component that
+goes from 0.1 % to 2 % of a processor is 20 deviations away and means nothing beside one that always takes 40 %.
 """
 
 from typing import NamedTuple

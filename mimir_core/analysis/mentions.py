@@ -27,7 +27,7 @@ class Mention(NamedTuple):
     before: float
     """Lines a minute in which others name it."""
     after: float
-    own: float
+    own: int
     """Lines beyond chance that it does not pass on to others."""
     share: float
     """Of all such lines."""
@@ -81,16 +81,22 @@ def find_mentions(recording: Complaints, reference: Complaints, onset: float) ->
     for pair, count in made.items():
         expected = (usual[pair] + 1) * seconds_after / seconds_before
         excess[pair] = max(0, int(count - expected - _SIGMAS * expected**0.5))
-    total = sum(excess.values())
-    for named in sorted({named for _, named in excess}):
-        heard = sum(count for (_, other), count in excess.items() if other == named)
-        passed_on = sum(count for (speaker, _), count in excess.items() if speaker == named)
-        if heard > passed_on:
-            yield Mention(
-                named,
-                60 * sum(count for (_, other), count in usual.items() if other == named) / seconds_before,
-                60 * sum(count for (_, other), count in made.items() if other == named) / seconds_after,
-                heard - passed_on,
-                (heard - passed_on) / total,
-                next(item.message for item in after if item.named == named),
-            )
+    heard, passed_on = _sums(excess, 1), _sums(excess, 0)
+    own = {named: heard[named] - passed_on[named] for named in sorted(heard) if heard[named] > passed_on[named]}
+    for named, count in own.items():
+        yield Mention(
+            component=named,
+            before=60 * _sums(usual, 1)[named] / seconds_before,
+            after=60 * _sums(made, 1)[named] / seconds_after,
+            own=count,
+            share=count / sum(own.values()),
+            example=next(item.message for item in after if item.named == named),
+        )
+
+
+def _sums(counts: Counter[tuple[str, str]], end: int) -> Counter[str]:
+    """Sum what was counted by (speaker, named) over one of the two."""
+    sums: Counter[str] = Counter()
+    for pair, count in counts.items():
+        sums[pair[end]] += count
+    return sums

@@ -47,7 +47,7 @@ def find_onset(investigation: Investigation, noticed: datetime | None, settings:
     if deciding.strength < settings.min_strength:
         return None
     if isinstance(deciding.finding, Shift):
-        return _departure(investigation.signals.metrics, onset, deciding.finding)
+        return _departure(investigation.metrics, onset, deciding.finding)
     return onset
 
 
@@ -62,8 +62,10 @@ def _try_all(
         rows = np.flatnonzero(~investigation.is_disturbed)
         needed = settings.min_rows if signals.reference.metrics.empty else 0
         times = pd.DatetimeIndex(signals.metrics.index[rows[rows >= needed]])
-        for onset in _spread(times, earliest, latest, settings.candidates):
-            if found := list(investigation.metric_suspicions(onset)):
+        candidates = _spread(times, earliest, latest, settings.candidates)
+        first = int(signals.metrics.index.searchsorted(pd.Timestamp(candidates[0]))) if candidates else 0
+        for onset in candidates:
+            if found := list(investigation.metric_suspicions(onset, max(0, first - settings.history_rows))):
                 yield onset, max(found, key=lambda item: item.strength)
     started = pd.to_datetime(np.sort(signals.spans["start_us"].to_numpy(dtype="int64")), unit="us", utc=True)
     for onset in _spread(started, earliest, latest, settings.trace_candidates):

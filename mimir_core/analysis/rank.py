@@ -29,7 +29,7 @@ _EXPLAINED = 0.5
 _UNCONNECTED = 0.5
 _UNSUSPECTED = 0.6
 """What series count of a component that the comparison with all others does not suspect at all."""
-_SIGNAL_WEIGHTS = {"time": 0.6, "shape": 0.6, "log": 0.5, "flow": 0.7, "traffic": 0.5}
+_SIGNAL_WEIGHTS = {"time": 0.6, "shape": 0.6, "log": 0.5, "mention": 0.4, "flow": 0.7, "traffic": 0.5}
 """What a suspicion counts as a vote; a level votes by the family of its metric, like all series."""
 _CHANGE_WEIGHT = 0.9
 _ONLY_FELT = 0.5

@@ -21,7 +21,6 @@ from mimir_core.config import SuspectSettings
 from mimir_core.records import Direction, FaultKind
 from mimir_core.telemetry.signals import Calls
 
-
 _PILED_UP = (FaultKind.DATABASE, FaultKind.QUEUE)
 """Connections and messages pile up where a callee is slow."""
 _COMMON_CAUSE = 5.0
@@ -195,7 +194,8 @@ def suspect_calls(slow: Sequence[Slowness], fault: FaultKind, half: float) -> li
 def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float) -> list[Suspicion]:
     """Suspect whose operations go on differently.
 
-    A call that was made and that nobody answers any more speaks against who used to; the caller half as much. Where an operation ends early after a call, who answered is suspected if it changed itself, else the one that ended; the
+    A call that was made and that nobody answers any more speaks against who used to, and half as much against the caller.
+    Where an operation ends early after a call, who answered is suspected if it changed itself, else the one that ended; the
     other half as much. Who is called by another that changed is given other work, so that half of its change is explained.
     """
     clearest: dict[tuple[str, ...], Break] = {}
@@ -206,17 +206,17 @@ def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float) -> l
     found = []
     for step in clearest.values():
         strength = abs(step.after - step.before) * squash(abs(step.z), threshold)
-        blamed, other = step.component, step.previous_component
+        blamed, other, fault = step.component, step.previous_component, FaultKind.CODE_CHANGE
         if step.answered_by and step.previous == START and step.following == END and step.z > 0:
-            blamed, other = step.answered_by, blamed
+            blamed, other, fault = step.answered_by, blamed, FaultKind.CRASH
             found.append(Suspicion(other, "shape", FaultKind.DEPENDENCY, strength / 2, step))
         elif step.following == END and step.z > 0 and other != blamed:
             if other in changed:
                 blamed, other = other, blamed
-            found.append(Suspicion(other, "shape", FaultKind.CODE_CHANGE, strength / 2, step))
+            found.append(Suspicion(other, "shape", fault, strength / 2, step))
         elif any(caller in changed for caller, callee in calls if callee == blamed != caller):
             strength /= 2
-        found.append(Suspicion(blamed, "shape", FaultKind.CODE_CHANGE, strength, step))
+        found.append(Suspicion(blamed, "shape", fault, strength, step))
     return found
 
 

@@ -60,7 +60,7 @@ def draw_case(seed: int, number: int, settings: SimulateSettings) -> SimulatedCa
     world, symptoms = _draw_noticed_world(dice, settings)
     plan, system, timeline = world.plan, world.system, world.timeline
     hidden = _draw_hidden(dice, world)
-    exports, signals, signs = _draw_exports(dice, world, hidden)
+    exports, signals, signs = _draw_exports(dice, world, hidden, settings.complete_share)
     recorder = Recorder(dice, system, settings, hidden, needs_requests=plan.verdict is Verdict.CAUSE_FOUND and not signs)
     changes, blamed = draw_history(dice, system, timeline, list(plan.faults))
     shows_changes = plan.verdict is not Verdict.UNDETERMINED and dice.chance(0.7 if blamed else 0.35)
@@ -172,14 +172,16 @@ def _draw_hidden(dice: Dice, world: _World) -> frozenset[int]:
     return frozenset(world.plan.culprits) | (find_victims(world) if dice.chance(0.5) else frozenset())
 
 
-def _draw_exports(dice: Dice, world: _World, hidden: frozenset[int]) -> tuple[Exports, dict[str, Floats], list[Column]]:
+def _draw_exports(
+    dice: Dice, world: _World, hidden: frozenset[int], complete_share: float
+) -> tuple[Exports, dict[str, Floats], list[Column]]:
     """Return what is exported, the true signals, and the columns in which the culprits show.
 
     A culprit that shows in no column gets a few more draws; then requests have to tell of it.
     """
     quiet, troubled = (world.plan.effects(with_faults=with_faults) for with_faults in (False, True))
     for _ in range(_EXPORT_TRIES):
-        exports = draw_exports(dice, world.system, world.timeline, hidden)
+        exports = draw_exports(dice, world.system, world.timeline, hidden, complete_share)
         signals = read_signals(world.inputs, troubled, world.troubled, exports.sees_lost)
         before = read_signals(world.inputs, quiet, world.quiet, exports.sees_lost)
         signs = [column for column in find_moved(exports, before, signals, world.first_row) if _is_about(column, world)]

@@ -12,6 +12,7 @@ from mimir_core.simulate.effects import Effects, Planted, draw_moves, fault_tabl
 from mimir_core.simulate.shapes import Timeline, draw_envelope
 from mimir_core.simulate.topology import System
 
+
 @dataclass(frozen=True)
 class Plan:
     """What was drawn to happen."""

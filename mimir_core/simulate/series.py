@@ -82,20 +82,20 @@ class Exports:
     sees_lost: bool
 
 
-def draw_exports(dice: Dice, system: System, timeline: Timeline, hidden: frozenset[int]) -> Exports:
+def draw_exports(dice: Dice, system: System, timeline: Timeline, hidden: frozenset[int], complete_share: float) -> Exports:
     """Draw which signals are there for whom. Nothing here knows of faults, except that ``hidden`` components export nothing."""
     table = read_table("metric_names")
     dialect, by_pod, has_sums = dice.pick(_DIALECTS), dice.chance(0.06), dice.chance(0.35)
-    rich = dice.between(0.45, 1.25)
+    is_complete, rich = dice.chance(complete_share), dice.between(0.45, 1.25)
     crowd = min(1.0, (60 / len(system.components)) ** 0.5)
     columns: list[Column] = []
     for signal, entry in table.items():
-        if not dice.chance(min(entry["common"] * rich * crowd, 0.97)):
+        if not (is_complete or dice.chance(min(entry["common"] * rich * crowd, 0.97))):
             continue
         metric, scale = entry[dialect]
         sums = has_sums and dialect == "prometheus" and "counter" in entry
         metric = entry["counter"] if sums else metric
-        kept = dice.pick([1.0, 0.95, 0.95, 0.8, 0.5])
+        kept = 1.0 if is_complete else dice.pick([1.0, 0.95, 0.95, 0.8, 0.5])
         for row, owner, known in _owners(system, signal, set(entry["roles"]), hidden, by_pod):
             if dice.chance(kept):
                 columns.append(_column(dice, (signal, row, owner, metric.format(callee=known)), scale, sums))

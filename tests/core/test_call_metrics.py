@@ -18,9 +18,9 @@ def family(metric: str) -> str:
     return "latency" if "latency" in metric else "errors"
 
 
-def slow(*shifts: Shift, kind: str = "latency") -> dict[tuple[str, str], Slowness]:
+def slow(*shifts: Shift, kind: str = "latency", least: float = 0.0) -> dict[tuple[str, str], Slowness]:
     names = CallNames({item.component for item in shifts} | {"db", "db-replica", "mq"})
-    found = find_slow_calls(find_call_shifts(shifts, names), family, kind, SETTINGS)
+    found = find_slow_calls(find_call_shifts(shifts, names), family, kind, least, SETTINGS)
     return {(call.component, call.callee): call for call in found}
 
 
@@ -66,6 +66,17 @@ def test_what_only_the_callee_timed_says_nothing_about_the_way() -> None:
 def test_many_times_nothing_is_nothing() -> None:
     found = slow(shift("web", "db_latency", 100, 100), shift("web", "mq_latency", 0.01, 0.5, noise=0.0))
     assert found["web", "mq"].excess_us < 0.01
+
+
+def test_few_failures_among_many_requests_are_few() -> None:
+    failed = shift("web", "db_failed", 0, 30)
+    assert slow(failed, kind="errors")["web", "db"].excess_us == pytest.approx(29 / 7.5)
+    assert slow(failed, kind="errors", least=290)["web", "db"].excess_us == pytest.approx(0.1)
+
+
+def test_where_more_than_the_least_is_usual_the_least_says_nothing() -> None:
+    shifts = shift("web", "db_failed", 20, 90), shift("web", "mq_failed", 40, 40)
+    assert slow(*shifts, kind="errors", least=39) == slow(*shifts, kind="errors")
 
 
 def test_latency_and_errors_are_asked_for_one_at_a_time() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from mimir_core.analysis.call_metrics import CallNames
 from mimir_core.analysis.flow import FAILURES, LATENCY, Loss, find_losses
+from mimir_core.analysis.signs import read_signs
 from mimir_core.config import FlowSettings
 from mimir_core.telemetry.signals import Calls
 
@@ -15,6 +16,7 @@ SETTINGS = FlowSettings(noise_sigmas=3.0, noise_quantile=0.95, first_rows=5)
 FAMILIES = {
     "latency_avg": "latency",
     "latency_p99": "latency",
+    "client_latency_avg": "latency",
     "requests": "traffic",
     "errors": "errors",
     "error_rate": "errors",
@@ -114,8 +116,57 @@ def test_a_rate_of_errors_is_as_good_as_their_number() -> None:
 
 
 def test_a_mean_is_taken_before_a_percentile() -> None:
-    metrics = steps(web__latency_p99=(900, 900), web__latency_avg=(100, 180), db__latency_p99=(90, 900))
+    metrics = steps(web__latency_p99=(900, 900), web__latency_avg=(100, 180), db__latency_avg=(20, 20))
     assert {loss.metric for loss in losses(metrics).values()} == {"latency_avg"}
+
+
+def test_who_lacks_the_usual_statistic_has_another_one_of_the_same_quantity_and_never_another_quantity() -> None:
+    metrics = steps(
+        web__latency_avg=(100, 180), cart__latency_avg=(60, 140), db__latency_p99=(20, 100), mail__client_latency_avg=(5, 90)
+    )
+    found = losses(metrics, CHAIN | {("web", "mail")})
+    assert {component: loss.metric for (component, _), loss in found.items()} == {
+        "web": "latency_avg",
+        "cart": "latency_avg",
+        "db": "latency_p99",
+    }
+    assert found["db", LATENCY].share > 0.5
+    assert found["cart", LATENCY].share < 0.01
+
+
+@pytest.mark.parametrize("known", [("errors", "error_rate", "available"), ("error_rate", "available"), ("available",)])
+def test_a_count_of_errors_is_taken_before_their_share_and_that_before_availability(known: tuple[str, ...]) -> None:
+    levels = {"requests": (50.0, 50.0), "errors": (1.0, 20.0), "error_rate": (0.02, 0.4), "available": (0.98, 0.6)}
+    metrics = steps(**{f"web__{name}": levels[name] for name in ("requests", *known)})
+    [loss] = losses(metrics, frozenset({("user", "web")})).values()
+    assert loss.metric == known[0]
+    assert loss.share == pytest.approx(0.38, rel=0.15)
+
+
+def test_failures_that_one_component_counts_and_another_one_tells_as_a_share_are_one_flow() -> None:
+    requests = {f"{name}__requests": (50.0, 50.0) for name in ("web", "cart")}
+    found = shares(steps(**requests, web__errors=(1, 20), cart__error_rate=(0.02, 0.4)), CHAIN, FAILURES)
+    assert found["cart"] > 10 * found["web"]
+
+
+def test_a_count_of_ready_replicas_is_no_availability() -> None:
+    family_of = read_signs().family_name
+    metrics = steps(web__requests=(50, 50), web__ready_replicas=(3, 1), web__availability_percent=(99, 60))
+    calls, names = frozenset({("user", "web")}), CallNames({"web"})
+    [loss] = find_losses(metrics, IS_AFTER, metrics[~IS_AFTER], calls, names, family_of, SETTINGS)
+    assert (loss.kind, loss.metric) == (FAILURES, "availability_percent")
+    metrics = metrics.drop(columns=[("web", "availability_percent")])
+    assert find_losses(metrics, IS_AFTER, metrics[~IS_AFTER], calls, names, family_of, SETTINGS) == []
+
+
+def test_who_had_rare_blips_before_loses_nothing_by_one_blip_after() -> None:
+    metrics = steps(web__latency_avg=(100, 100), db__latency_avg=(20, 20))
+    metrics.iloc[FAILED + 1, 0] = 290
+    assert shares(metrics)["web"] > 0.1
+    metrics.iloc[10, 0] = 300
+    assert shares(metrics)["web"] == 0
+    metrics.iloc[FAILED : FAILED + 5, 0] = 290
+    assert shares(metrics)["web"] > 0.5
 
 
 def test_a_series_about_a_call_is_not_its_owners() -> None:

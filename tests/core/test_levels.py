@@ -39,6 +39,14 @@ def test_ten_times_nothing_is_nothing() -> None:
     assert shifts(metrics)["mail"].excess < 0.001
 
 
+def test_what_seldom_happens_is_part_of_the_scale() -> None:
+    metrics = steps(web=(10, 60))
+    without = shifts(metrics)["web"].excess
+    metrics.iloc[5:20:5, 0] = 100
+    assert shifts(metrics)["web"].excess == pytest.approx(46 / (10 + 2 * 27), rel=0.1)  # 27 deviates who is at 100 in a tenth
+    assert without > 3
+
+
 def test_what_was_idle_everywhere_can_still_be_raised() -> None:
     found = shifts(steps(web=(0, 90), mail=(0, 0)))
     assert 5 < found["web"].excess < 10.1  # a share of the highest level reached stands for the usual one

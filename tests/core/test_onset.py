@@ -92,6 +92,14 @@ def test_an_earlier_known_fault_does_not_hide_the_onset() -> None:
     assert prepare(signals).is_disturbed.nonzero()[0].tolist() == list(range(19, 25))
 
 
+def test_what_happened_long_before_does_not_hide_the_onset() -> None:
+    signals = shop(dict.fromkeys(range(5), 1e6) | dict.fromkeys(range(FAILED, ROWS), 30.0))
+    short = PARAMS.onset.model_copy(update={"history_rows": 10})
+    assert find_onset(prepare(signals), minute(FAILED + 1), short) == minute(FAILED)
+    long = PARAMS.onset.model_copy(update={"history_rows": ROWS})
+    assert find_onset(prepare(signals), minute(FAILED + 1), long) is None
+
+
 def test_earlier_faults_without_series_disturb_nobody() -> None:
     signals = Signals(Incident(id="i1", title="slow"), spans=spans(50), earlier_faults=(minute(1),))
     assert onset(signals, None) is None

@@ -6,6 +6,7 @@ import pytest
 
 from mimir_core.analysis.flow import FAILURES, LATENCY, Loss
 from mimir_core.analysis.levels import Shift
+from mimir_core.analysis.mentions import Mention
 from mimir_core.analysis.signs import MetricFamily
 from mimir_core.analysis.suspects import (
     Suspicion,
@@ -15,15 +16,20 @@ from mimir_core.analysis.suspects import (
     suspect_calls,
     suspect_levels,
     suspect_losses,
+    suspect_mentions,
     suspect_slowness,
     suspect_traffic,
+    suspect_unmeasured,
 )
 from mimir_core.analysis.trace_shape import END, START, Break
 from mimir_core.analysis.trace_times import Slowness
 from mimir_core.config import SuspectSettings
 from mimir_core.records import Direction, FaultKind
+from mimir_core.telemetry.signals import Calls
 
-SETTINGS = SuspectSettings(level_half=0.3, latency_half=0.2, traffic_half=1.0, failures_half=0.02, time_half=0.1, log_half=0.2)
+SETTINGS = SuspectSettings(
+    level_half=0.3, latency_half=0.2, traffic_half=1.0, failures_half=0.02, time_half=0.1, log_half=0.2, mention_half=5.0
+)
 FAMILIES = {
     "cpu": MetricFamily(fault=FaultKind.CPU, weight=0.5, bad=Direction.UP, names=("cpu",)),
     "free": MetricFamily(fault=FaultKind.DISK, weight=0.5, bad=Direction.DOWN, names=("free",)),
@@ -37,8 +43,8 @@ def shift(component: str, metric: str, excess: float) -> Shift:
     return Shift(component, metric, before=10.0, after=10.0 + 10.0 * excess, noise=0.0, excess=excess)
 
 
-def suspicion(component: str, signal: str, strength: float) -> Suspicion:
-    return Suspicion(component, signal, FaultKind.CPU, strength, finding=None)
+def suspicion(component: str, signal: str, strength: float, fault: FaultKind = FaultKind.CPU) -> Suspicion:
+    return Suspicion(component, signal, fault, strength, finding=None)
 
 
 def slow(component: str, callee: str, excess_us: float, share: float = 1.0) -> Slowness:
@@ -46,7 +52,7 @@ def slow(component: str, callee: str, excess_us: float, share: float = 1.0) -> S
 
 
 def broken(component: str, answered_by: str, following: str = END, z: float = 15.0) -> Break:
-    return Break(component, "POST", "ask", answered_by, following, before=0.0, after=0.8, z=z, spans=20)
+    return Break(component, "POST", "ask", answered_by, following, before=0.0, after=0.8, z=z, spans=20, answered_by="")
 
 
 def test_who_takes_more_of_a_resource_is_suspected() -> None:
@@ -71,7 +77,8 @@ def test_a_metric_that_two_components_share_speaks_against_neither() -> None:
 
 def test_seconds_and_requests_that_are_lost_have_scales_of_their_own() -> None:
     losses = [Loss("db", LATENCY, "m", 0.2, 1, 2), Loss("web", FAILURES, "m", 0.02, 1, 2), Loss("mail", LATENCY, "m", 0.0, 1, 1)]
-    assert [(item.component, item.strength) for item in suspect_losses(losses, SETTINGS)] == [("db", 0.5), ("web", 0.5)]
+    found = suspect_losses(losses, SETTINGS)
+    assert [(item.component, item.strength) for item in found] == [("db", 0.5), ("web", 0.5), ("mail", 0.0)]
 
 
 def test_more_requests_speak_against_the_world_outside_alone() -> None:
@@ -84,6 +91,59 @@ def test_more_requests_speak_against_the_world_outside_alone() -> None:
 def test_what_a_caller_loses_is_explained_by_a_suspected_callee_whatever_shows_it(signal: str) -> None:
     found = explain([suspicion("cart", "flow", 0.8), suspicion("db", signal, 0.9)], CALLS)
     assert [round(item.strength, 6) for item in found] == [0.08, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("fault", "left"), [(FaultKind.DATABASE, 0.08), (FaultKind.QUEUE, 0.08), (FaultKind.CPU, 0.8), (FaultKind.MEMORY, 0.8)]
+)
+def test_connections_and_messages_pile_up_because_of_a_suspected_callee_and_work_does_not(fault: FaultKind, left: float) -> None:
+    found = explain([suspicion("cart", "level", 0.8, fault), suspicion("db", "level", 0.9)], CALLS)
+    assert [round(item.strength, 6) for item in found] == [left, 0.9]
+
+
+def test_connections_that_pile_up_at_a_callee_are_not_explained_by_its_caller() -> None:
+    found = explain([suspicion("db", "level", 0.8, FaultKind.DATABASE), suspicion("cart", "log", 0.9)], CALLS)
+    assert [item.strength for item in found] == [0.8, 0.9]
+
+
+def lost(**strengths: float) -> list[Suspicion]:
+    return [suspicion(name, "flow", strength, FaultKind.LATENCY) for name, strength in strengths.items()]
+
+
+def ranked(losses: list[Suspicion], calls: Calls) -> list[str]:
+    return list(fuse(explain([*losses, *suspect_unmeasured(losses, calls)], calls)))
+
+
+def test_a_callee_that_nobody_measures_comes_before_its_callers_if_all_of_them_lose() -> None:
+    calls = frozenset({("web", "db"), ("cart", "db")})
+    assert ranked(lost(web=0.8, cart=0.8), calls)[0] == "db"
+
+
+def test_a_single_caller_comes_before_the_callee_that_nobody_measures() -> None:
+    assert ranked(lost(web=0.8), frozenset({("web", "db")})) == ["web", "db"]
+
+
+def test_a_steady_caller_clears_the_callee_that_nobody_measures() -> None:
+    calls = frozenset({("web", "db"), ("cart", "db"), ("mail", "db")})
+    losses = lost(web=0.8, cart=0.8, mail=0.8)
+    [all_lose] = suspect_unmeasured(losses, calls)
+    [one_is_steady] = suspect_unmeasured([*losses[:2], losses[2]._replace(strength=0.0)], calls)
+    assert one_is_steady.strength == pytest.approx(all_lose.strength * 2 / 3)
+    assert suspect_unmeasured(lost(web=0.0, cart=0.0), calls) == []
+
+
+def test_a_callee_that_is_measured_speaks_for_itself() -> None:
+    calls = frozenset({("web", "db"), ("cart", "db")})
+    assert suspect_unmeasured(lost(web=0.8, cart=0.8, db=0.0), calls) == []
+
+
+def test_seconds_and_failures_of_callers_are_counted_apart() -> None:
+    calls = frozenset({("web", "db"), ("cart", "db")})
+    failed = suspicion("cart", "flow", 0.8, FaultKind.DEPENDENCY)
+    found = suspect_unmeasured([*lost(web=0.8), failed], calls)
+    assert {(item.component, item.fault_kind) for item in found} == {("db", FaultKind.LATENCY), ("db", FaultKind.DEPENDENCY)}
+    together = suspect_unmeasured(lost(web=0.8, cart=0.8), calls)
+    assert max(item.strength for item in found) < together[0].strength
 
 
 def test_a_callee_is_not_explained_by_its_caller() -> None:
@@ -116,6 +176,29 @@ def test_an_operation_that_ends_early_blames_who_answered_if_that_one_changed_it
     alone = {item.component: item.strength for item in suspect_breaks([broken("web", "db")], frozenset(), 5.0)}
     assert alone["web"] == pytest.approx(0.6)
     assert alone["db"] == pytest.approx(0.3)
+
+
+def unanswered(z: float, previous: str = START) -> Break:
+    return broken("web", "web", z=z)._replace(operation="ask db", previous=previous, answered_by="db")
+
+
+def test_a_call_that_nobody_answers_any_more_speaks_against_who_used_to() -> None:
+    strengths = {item.component: item.strength for item in suspect_breaks([unanswered(z=15.0)], frozenset(), 5.0)}
+    assert strengths == {"db": pytest.approx(0.6), "web": pytest.approx(0.3)}
+
+
+@pytest.mark.parametrize("step", [unanswered(z=-15.0), unanswered(z=15.0, previous="look up")])
+def test_a_call_that_is_answered_does_not_speak_against_who_answers(step: Break) -> None:
+    assert {item.component for item in suspect_breaks([step], frozenset(), 5.0)} == {"web"}
+
+
+def test_whom_the_errors_of_others_name_is_suspected_by_how_many_and_by_its_share_of_them() -> None:
+    mentions = [
+        Mention("db", 0.0, 3.0, own=5.0, share=0.8, example="db refused"),
+        Mention("web", 0.0, 1.0, 5.0, 0.2, "web failed"),
+    ]
+    found = suspect_mentions(mentions, half=5.0)
+    assert [(item.component, item.signal, item.strength) for item in found] == [("db", "mention", 0.4), ("web", "mention", 0.1)]
 
 
 def test_who_is_called_by_one_that_changed_is_given_other_work() -> None:

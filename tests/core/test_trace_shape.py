@@ -78,6 +78,28 @@ def test_who_answers_is_known_from_other_calls_where_the_last_one_was_not_answer
     assert breaks(cut, recording((40, "stock pay")))["ask stock", END].previous_component == "stock-api"
 
 
+def without_answers(spans: pd.DataFrame, callee: str) -> pd.DataFrame:
+    """The same traces, where `callee` was asked and did not answer."""
+    return link_spans(spans.loc[spans["component"] != callee, list(SPAN_COLUMNS)])
+
+
+def test_a_call_that_nobody_answers_any_more_is_found_with_who_used_to() -> None:
+    usual = recording((40, "stock pay"))
+    found = find_breaks(without_answers(recording((20, "stock pay")), "pay-api"), usual, 5)
+    [cut] = [step for step in found if step.operation == "ask pay" and step.following == END and step.z > 5]
+    assert (cut.component, cut.previous, cut.before, cut.after, cut.answered_by) == ("web", START, 0, 1, "pay-api")
+
+
+def test_an_operation_that_does_more_than_call_one_other_component_is_answered_by_nobody() -> None:
+    usual = recording((40, "stock pay"))
+    assert {step.answered_by for step in find_breaks(usual, usual, 5) if step.operation in ("POST /buy", "pay")} == {""}
+    asked = usual[usual["operation"] == "ask pay"]
+    noted = asked.assign(parent=asked["span"], span="note", operation="note")  # a second thing that asking does
+    busy = link_spans(pd.concat([usual, noted], ignore_index=True)[list(SPAN_COLUMNS)])
+    assert {step.answered_by for step in find_breaks(busy, busy, 5) if step.operation == "ask pay"} == {""}
+    assert {step.answered_by for step in find_breaks(busy, busy, 5) if step.operation == "ask stock"} == {"stock-api"}
+
+
 def test_rare_steps_are_not_compared() -> None:
     assert find_breaks(recording((4, "stock")), recording((40, "stock pay")), 5) == []
     nothing = link_spans(no_spans())
@@ -92,7 +114,11 @@ def test_other_names_mean_other_names_and_nothing_else() -> None:
         return spans.assign(component=spans["component"].map(new), callee=spans["callee"].map(new))
 
     expected = {
-        step._replace(component=new[step.component], previous_component=new[step.previous_component])
+        step._replace(
+            component=new[step.component],
+            previous_component=new[step.previous_component],
+            answered_by=new[step.answered_by],
+        )
         for step in find_breaks(now, reference, 5)
     }
     assert set(find_breaks(rename(now), rename(reference), 5)) == expected

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,12 @@ from mimir_core.simulate.effects import Effects, Planted, fault_table
 from mimir_core.simulate.flow import Inputs, run_flow, usual_times
 from mimir_core.simulate.incident import draw_case
 from mimir_core.simulate.names import Role
-from mimir_core.simulate.plan import draw_script
+from mimir_core.simulate.plan import Plan, draw_plan, draw_script
 from mimir_core.simulate.profile import draw_profile
+from mimir_core.simulate.series import draw_exports
+from mimir_core.simulate.shapes import draw_timeline
 from mimir_core.simulate.spans import MESSAGE_VERB
+from mimir_core.simulate.tables import read_table
 from mimir_core.simulate.topology import System, draw_system
 from mimir_core.telemetry.files import read_case
 from tasks.bench_diagnosis import read_truth
@@ -29,6 +33,9 @@ SETTINGS = SimulateSettings(
     healthy_share=0.1,
     undetermined_share=0.1,
     two_faults_share=0.1,
+    max_red_herrings=4,
+    least_severity=0.0,
+    complete_share=0.25,
     min_components=5,
     usual_components=10,
     max_components=30,
@@ -154,6 +161,62 @@ def test_a_slow_callee_slows_its_caller_and_leaves_its_own_callees_alone() -> No
     assert troubled.latency_ms[caller, -1] > quiet.latency_ms[caller, -1] + 50
     for callee in {system.edges[edge].callee for edge in system.edges_from(number)}:
         assert np.allclose(troubled.own_ms[callee], quiet.own_ms[callee], rtol=0.3)
+
+
+def _herrings(most: int) -> list[int]:
+    """How many harmless things happen in each of some cases."""
+    counts = []
+    for seed in range(60):
+        dice = Dice(np.random.default_rng([seed, 7]))
+        system, timeline = draw_system(dice, SETTINGS), draw_timeline(dice)
+        if plan := draw_plan(dice, system, timeline, draw_script(dice, SETTINGS), 0.0, most):
+            counts.append(len(plan.herrings))
+    return counts
+
+
+def test_as_many_harmless_things_happen_as_are_allowed_at_most() -> None:
+    assert set(_herrings(0)) == {0}
+    assert max(_herrings(2)) == 2
+
+
+def _exported(complete_share: float, hidden: frozenset[int] = frozenset()) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+    """Which component exports which signal in some cases, and could by its role."""
+    exported, possible = set(), set()
+    for seed in range(20):
+        dice = Dice(np.random.default_rng([seed, 8]))
+        system, timeline = draw_system(dice, SETTINGS), draw_timeline(dice)
+        exports = draw_exports(dice, system, timeline, hidden, complete_share)
+        own = {name: entry for name, entry in read_table("metric_names").items() if not name.startswith(("edge_", "node_"))}
+        exported |= {(f"{seed} {column.signal}", column.row) for column in exports.columns if column.signal in own}
+        for number, component in enumerate(system.components):
+            possible |= {(f"{seed} {name}", number) for name, entry in own.items() if component.role in entry["roles"]}
+    return exported, possible
+
+
+def test_in_a_complete_system_everybody_exports_all_that_its_role_has() -> None:
+    exported, possible = _exported(1.0)
+    assert exported == possible
+    exported, possible = _exported(0.0)
+    assert exported < possible
+
+
+def test_in_a_complete_system_too_who_is_hidden_exports_nothing() -> None:
+    exported, possible = _exported(1.0, hidden=frozenset({0}))
+    assert exported == {(signal, row) for signal, row in possible if row}
+
+
+def test_no_fault_is_milder_than_the_least_severity(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def listen(*args: Any) -> Plan | None:
+        asked.append(args[4])
+        return draw_plan(*args)
+
+    monkeypatch.setattr("mimir_core.simulate.incident.draw_plan", listen)
+    for least in (0.0, 0.9):
+        asked.clear()
+        draw_case(SEED, 0, SETTINGS.model_copy(update={"least_severity": least}))
+        assert min(asked) == least
 
 
 def test_victims_are_no_culprits_and_are_components(cases: list[SimulatedCase]) -> None:
