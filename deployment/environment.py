@@ -25,6 +25,7 @@ SETTINGS: Mapping[str, str] = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "SCARF_NO_ANALYTICS": "true",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "MPLCONFIGDIR": str(paths.VAR / "matplotlib"),  # BARO imports it, and it writes a cache into the home folder
     "LANCEDB_LOG": "error",  # it warns that the first table does not exist yet
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_HOME": str(PREFECT_HOME),
