@@ -312,7 +312,7 @@ class OnsetSettings(Settings):
     slack_seconds: float = Field(ge=0)
     """How long after the time that is given it may have begun all the same: clocks and sampling differ."""
     min_rows: int = Field(ge=1)
-    """Rows of the series that must lie before it."""
+    """Rows of the series that must lie before it and, where nobody says when it was noticed, from it on."""
     history_rows: int = Field(ge=3)
     """Rows before the first time that is tried with which it is compared; once it is found, all rows are."""
     candidates: int = Field(ge=2)

@@ -61,7 +61,8 @@ def _try_all(
     if not signals.metrics.empty:
         rows = np.flatnonzero(~investigation.is_disturbed)
         needed = settings.min_rows if signals.reference.metrics.empty else 0
-        times = pd.DatetimeIndex(signals.metrics.index[rows[rows >= needed]])
+        last = len(signals.metrics) - (1 if noticed else settings.min_rows)
+        times = pd.DatetimeIndex(signals.metrics.index[rows[(rows >= needed) & (rows <= last)]])
         candidates = _spread(times, earliest, latest, settings.candidates)
         first = int(signals.metrics.index.searchsorted(pd.Timestamp(candidates[0]))) if candidates else 0
         for onset in candidates:

@@ -138,3 +138,9 @@ def test_other_names_mean_other_names_and_nothing_else(seed: int) -> None:
     assert found is not None
     assert abs(found - minute(FAILED)) < timedelta(minutes=1)
     assert onset(renamed, minute(FAILED)) == found
+
+
+def test_where_nobody_noticed_a_last_blip_is_no_onset_and_where_somebody_did_it_may_be() -> None:
+    signals = shop({**dict.fromkeys(range(FAILED, FAILED + 6), 8.0), ROWS - 1: 60.0})
+    assert onset(signals, None) == minute(FAILED)
+    assert onset(shop({ROWS - 1: 60.0}), minute(ROWS - 1)) == minute(ROWS - 1)
