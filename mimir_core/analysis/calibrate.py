@@ -21,8 +21,8 @@ from mimir_core.errors import ParamsError
 FILE = Path(__file__).with_name("calibration.json")
 _SUPPORTS = 0.1
 """A suspicion that is weaker is no support."""
-
 _LEAST = 1e-3
+"""Suspicions are kept so far away from 0 and 1, so that their log-odds are finite."""
 
 
 class Calibration(Settings):

@@ -110,8 +110,7 @@ class Investigation:
         if not requests:
             return 0.0
         (metric, _), *_ = Counter(shift.metric for shift in requests).most_common(1)
-        called = {callee for _, callee in self.calls}
-        return sum(shift.before for shift in requests if shift.metric == metric and shift.component not in called)
+        return sum(shift.before for shift in requests if shift.metric == metric and shift.component in self._entries)
 
     def trace_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
         """Yield what the spans say."""

@@ -28,7 +28,8 @@ _RATIO_LIMIT = 1.5
 """Above this a share is given in percent."""
 _STATISTICS = ("average", "mean", "avg", "p50", "median", "p90", "p95", "p99")
 """Which of several series of a component to take: the mean adds up, a high percentile does not."""
-_STATISTIC = re.compile(r"average|mean|avg|median|p\d{2,3}|\d{2,3}percentile|sum|count")
+_STATISTIC_WORD = re.compile(r"average|mean|avg|median|p\d{2,3}|\d{2,3}percentile|sum|count")
+"""What of a metric's name says which statistic it is, not of what."""
 _LEAST_AVAILABLE = 0.5
 """Whoever usually fails more than half of its requests does not measure them."""
 
@@ -180,7 +181,7 @@ def _quantity(metric: str) -> str:
     >>> _quantity("lat_p95"), _quantity("lat_avg"), _quantity("client_lat_p95")
     ('lat_*', 'lat_*', 'client_lat_*')
     """
-    return _STATISTIC.sub("*", metric.lower())
+    return _STATISTIC_WORD.sub("*", metric.lower())
 
 
 def _statistic(metric: str) -> int:

@@ -16,6 +16,7 @@ from mimir_core.analysis.logs import ERROR_LEVELS
 from mimir_core.telemetry.log_text import parse_level
 
 _SIGMAS = 3.0
+"""By how many deviations more lines than expected may come by chance."""
 _SHORTEST_NAME = 3
 """Shorter names are found in any text."""
 
@@ -49,8 +50,9 @@ class Complaints(NamedTuple):
 
     made: list[Complaint]
     begin: float
-    """Time of the first line, whatever it says; and of the last one."""
+    """Unix seconds of the first line, whatever it says."""
     end: float
+    """Unix seconds of the last line."""
 
 
 def find_complaints(lines: Iterable[LogLine], components: Collection[str]) -> Complaints:
@@ -83,13 +85,14 @@ def find_mentions(recording: Complaints, reference: Complaints, onset: float) ->
         excess[pair] = max(0, int(count - expected - _SIGMAS * expected**0.5))
     heard, passed_on = _sums(excess, 1), _sums(excess, 0)
     own = {named: heard[named] - passed_on[named] for named in sorted(heard) if heard[named] > passed_on[named]}
+    total, named_before, named_after = sum(own.values()), _sums(usual, 1), _sums(made, 1)
     for named, count in own.items():
         yield Mention(
             component=named,
-            before=60 * _sums(usual, 1)[named] / seconds_before,
-            after=60 * _sums(made, 1)[named] / seconds_after,
+            before=60 * named_before[named] / seconds_before,
+            after=60 * named_after[named] / seconds_after,
             own=count,
-            share=count / sum(own.values()),
+            share=count / total,
             example=next(item.message for item in after if item.named == named),
         )
 
