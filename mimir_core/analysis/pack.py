@@ -71,7 +71,7 @@ class EvidenceEngine:
             *_fine_states(statements),
         ]
         found.extend(find_last_words(found, statements))
-        found.extend(_quiet_logs(statements, found))
+        found.extend(_quiet_logs(statements, found, self.table))
         cause = find_root_cause(signals, incident.opened_at, self.table, self.params)
         reasons = list(describe_findings(cause, found))
         found.extend(evidence for evidence, _ in reasons)
@@ -127,7 +127,7 @@ def _alerts(incident: Incident) -> Iterator[Evidence]:
             query=alert.fingerprint,
             observed_at=alert.starts_at,
             score=1.0 if alert.status == "firing" else 0.5,
-            excerpt=" ".join(text for text in (f"{alert.name} ({alert.status})", incident.service, *words) if text)[:600],
+            excerpt="\n".join(filter(None, (f"{alert.name} ({alert.status}) {incident.service or ''}".strip(), *words)))[:600],
         )
 
 
@@ -142,9 +142,9 @@ def _fine_states(statements: list[Statement]) -> Iterator[Evidence]:
         yield _sign_of_health(EvidenceKind.KUBERNETES, FINE, said)
 
 
-def _quiet_logs(statements: list[Statement], found: list[Evidence]) -> Iterator[Evidence]:
-    """One piece of evidence for each component whose log gave no evidence of anything."""
-    loud = {item.component for item in found if item.kind is EvidenceKind.LOG}
+def _quiet_logs(statements: list[Statement], found: list[Evidence], table: SignTable) -> Iterator[Evidence]:
+    """One piece of evidence for each component whose log gave no evidence of trouble."""
+    loud = {item.component for item in found if item.kind is EvidenceKind.LOG and not table.tells_of_recovery(item)}
     loud |= {statement.component for statement in statements if statement.source == "log" and statement.level in _LOUD_LEVELS}
     lines: dict[str, list[Statement]] = {}
     for statement in statements:

@@ -101,6 +101,8 @@ def _vote(item: Evidence, components: set[str], table: SignTable) -> _Vote | Non
     if item.subject == LAST_WORDS:
         return _Vote(item.component, FaultKind.CRASH, _LAST_WORDS_WEIGHT, item)
     if sign := table.sign_of(item):
+        if sign.fault is FaultKind.NONE:
+            return None
         blamed = next((name for name in sign.blames if name in components), None) or blamed_component(item, sign)
         if blamed == item.component and sign.of_another:
             blamed = _other_component_in(item, components) or blamed

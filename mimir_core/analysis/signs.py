@@ -40,10 +40,9 @@ class Sign(Settings):
     places: tuple[StatementSource, ...] = Field(default=("kubernetes", "log", "tool"), alias="in")
     """Where it is looked for: cluster state and events, log lines, what tools print."""
     fault: FaultKind
-    """What it points to."""
+    """What it points to; ``none`` where it tells of a way out: nodes added, a rollout undone."""
     weight: Probability
-    """How strongly it alone says "this is the cause": a state that names its reason is high, one that many faults end in
-    (restarting, not ready, timing out) is low."""
+    """How strongly it alone says "this is the cause"; low where many faults end in it (restarting, not ready, timing out)."""
     patterns: tuple[str, ...] = Field(min_length=1)
     """Regular expressions, case ignored; a statement that matches one bears the sign. A group named ``target`` is the
     component to blame instead of the one that spoke."""
@@ -61,6 +60,8 @@ class Sign(Settings):
     """Signs and metric families that follow from it on the same component: its effects, not further causes."""
     explains_elsewhere: tuple[str, ...] = ()
     """Likewise, on any component: a stopped consumer fills the queue of a broker."""
+    driven_by: tuple[str, ...] = ()
+    """Signs that, on the same component, say who brings it about: told with it."""
     of_another: bool = False
     """Whether it is a complaint: another component that its line names is to blame, not the speaker."""
     blames: tuple[str, ...] = ()
@@ -106,11 +107,13 @@ class Sign(Settings):
 
 
 def _whole_words(found: re.Match[str]) -> str:
-    """Return the first group on one line, without a word that the expression cut off."""
+    """Return the first group on one line, without a word or a bracket that the expression cut off."""
     fact, end = found[1], found.end(1)
     if found.string[end - 1 : end + 1].isalnum() and end < len(found.string) and " " in fact:
         fact = fact.rpartition(" ")[0]
-    return " ".join(fact.split()).strip(" ,;.:(")
+    fact = " ".join(fact.split()).strip(" ,;.:(")
+    head, _, bracketed = fact.rpartition("(")
+    return head.rstrip() if head and ")" not in bracketed else fact
 
 
 class MetricFamily(Settings):
@@ -137,8 +140,8 @@ class SignTable(Settings):
     @model_validator(mode="after")
     def _explains_what_is_there(self) -> Self:
         for name, sign in self.signs.items():
-            if unknown := {*sign.explains, *sign.explains_elsewhere} - set(self.signs) - set(self.metrics):
-                raise ValueError(f"signs.{name}.explains: there is no {', '.join(sorted(unknown))}")
+            if unknown := {*sign.explains, *sign.explains_elsewhere, *sign.driven_by} - set(self.signs) - set(self.metrics):
+                raise ValueError(f"signs.{name}: there is no {', '.join(sorted(unknown))}")
         return self
 
     @cached_property
@@ -158,14 +161,17 @@ class SignTable(Settings):
         is_said = evidence.kind in (EvidenceKind.LOG, EvidenceKind.KUBERNETES)
         return self.signs.get(evidence.subject) if is_said else None
 
+    def tells_of_recovery(self, evidence: Evidence) -> bool:
+        """Whether ``evidence`` bears a sign of a way out of trouble."""
+        return (sign := self.sign_of(evidence)) is not None and sign.fault is FaultKind.NONE
+
     def family_of(self, metric: str) -> MetricFamily | None:
         """Return the family of a metric by the words in its name, or None.
 
         >>> read_signs().family_of("heap_used_mib").fault.value, read_signs().family_of("weather") is None
         ('memory', True)
         """
-        name = self.family_name(metric)
-        return self.metrics[name] if name else None
+        return self.metrics.get(self.family_name(metric) or "")
 
     def family_name(self, metric: str) -> str | None:
         """Return the name of the family of a metric, or None."""
@@ -251,8 +257,7 @@ def components_that_are_well(statements: Iterable[Statement]) -> set[str]:
 
 def blamed_component(evidence: Evidence, sign: Sign) -> str:
     """Return the component that ``evidence`` speaks against: the target that its excerpt names, else the speaker."""
-    found = sign.find(evidence.excerpt)
-    return (_target(found) if found else "") or evidence.component
+    return ((found := sign.find(evidence.excerpt)) and _target(found)) or evidence.component
 
 
 def _evidence(name: str, sign: Sign, group: list[Statement], growth: Growth, score: float) -> Evidence:

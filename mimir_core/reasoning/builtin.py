@@ -8,11 +8,11 @@ fine and its log is quiet); no evidence of trouble alone is "undetermined".
 
 from collections.abc import Iterable, Iterator
 
-from mimir_core.analysis.last_words import LAST_WORDS
 from mimir_core.analysis.pack import DIAGNOSIS, FINE, MITIGATION, QUIET
-from mimir_core.analysis.signs import MetricFamily, Sign, SignTable
+from mimir_core.analysis.signs import Sign, SignTable
 from mimir_core.config import DiagnoseSettings
 from mimir_core.reasoning.claims import claim_about, is_about
+from mimir_core.reasoning.seen import Sight
 from mimir_core.records import (
     Action,
     Candidate,
@@ -24,13 +24,11 @@ from mimir_core.records import (
     Evidence,
     EvidenceKind,
     EvidencePack,
-    FaultKind,
     Hypothesis,
     Verdict,
 )
 from mimir_core.safety.policy import SafetyRules, fill_command
 
-_MAX_SYMPTOMS = 6
 _MAX_CLAIMS = 4
 _MAX_ACTIONS = 3
 _SECOND_CAUSE = 0.8
@@ -43,18 +41,19 @@ _UNKNOWN_NAMESPACE = "NAMESPACE"
 
 def draft_diagnosis(pack: EvidencePack, table: SignTable, rules: SafetyRules, settings: DiagnoseSettings) -> Diagnosis:
     """Return the five steps as far as the evidence carries them; headline, reason and citations are left to ``conclude``."""
+    sight = Sight(pack, table)
     reasoner = _Builtin(pack, table, rules)
     likely = [c for c in pack.candidates if c.score >= settings.min_confidence]
     causes = tuple(reasoner.cause(candidate) for candidate in _choose(likely))
     hypotheses = pack.candidates[: settings.max_hypotheses]
-    healthy = not causes and reasoner.is_healthy()
+    healthy = not causes and reasoner.is_healthy(sight)
     verdict = Verdict.HEALTHY if healthy else Verdict.CAUSE_FOUND if causes else Verdict.UNDETERMINED
     return Diagnosis(
         incident_id=pack.incident.id,
         verdict=verdict,
         headline="-",
         reason="-",
-        symptoms=reasoner.proofs_of_health() if healthy else reasoner.symptoms(),
+        symptoms=sight.proofs_of_health() if healthy else sight.symptoms(),
         hypotheses=tuple(reasoner.hypothesis(candidate) for candidate in hypotheses),
         checks=tuple(reasoner.checks(hypotheses)),
         causes=causes,
@@ -77,7 +76,7 @@ def _choose(likely: list[Candidate]) -> Iterator[Candidate]:
 
 
 class _Builtin:
-    """Reads one pack. Each method is one of the five steps."""
+    """Reads one pack. Each method is one of the later steps."""
 
     def __init__(self, pack: EvidencePack, table: SignTable, rules: SafetyRules) -> None:
         self._pack = pack
@@ -86,36 +85,16 @@ class _Builtin:
         self._by_id = {item.id: item for item in pack.evidence}
         self._passages = [item for item in pack.evidence if item.kind is EvidenceKind.RUNBOOK]
 
-    def symptoms(self) -> tuple[Claim, ...]:
-        """What users and operators see: the alerts, then what they feel, then what moved furthest."""
-        alerts = [item for item in self._pack.evidence if item.kind is EvidenceKind.ALERT]
-        moved = [item for item in self._of(EvidenceKind.METRIC) if item.score > 0]
-        moved.sort(
-            key=lambda item: (not self._felt(item), not self._is_affected(item), -item.score, item.component, item.subject)
-        )
-        templates = [
-            i for i in self._of(EvidenceKind.LOG) if not self._table.sign_of(i) and i.score > 0 and i.subject != LAST_WORDS
-        ]
-        templates.sort(key=lambda item: (not self._is_affected(item), -item.score, -_lines(item), item.subject))
-        shown = [*alerts[:1], *moved[: _MAX_SYMPTOMS - 2], *templates][:_MAX_SYMPTOMS]
-        return tuple(claim_about(item) for item in shown)
-
-    def proofs_of_health(self) -> tuple[Claim, ...]:
-        """What shows that the affected component is well: what users feel first, then its states and its log."""
-        service = self._pack.incident.service or ""
-        proofs = [item for item in self._pack.evidence if is_about(service, item) and self._proves_health(item)]
-        proofs.sort(key=lambda item: (item.kind is not EvidenceKind.METRIC, item.component, item.subject))
-        eased = [i for i in self._of(EvidenceKind.METRIC) if self._is_affected(i) and i.score > 0 and self._family(i)]
-        return tuple(claim_about(item) for item in (*proofs[:1], *eased[:2], *proofs[1:])[:_MAX_SYMPTOMS])
-
     def hypothesis(self, candidate: Candidate) -> Hypothesis:
-        """State a candidate with what speaks for and against it."""
+        """State a candidate with what speaks for it, what drives it, and what speaks against it."""
+        driver = self._driver(candidate)
+        supporting = [*self._evidence_of(candidate)[: _MAX_CLAIMS - len(driver)], *driver]
         return Hypothesis(
             component=candidate.component,
             fault_kind=candidate.fault_kind,
             statement=f"{candidate.component}: {self._means(candidate)}",
             confidence=min(candidate.score, _MAX_CONFIDENCE),
-            supporting=tuple(self._claim_for(candidate, item) for item in self._evidence_of(candidate)[:_MAX_CLAIMS]),
+            supporting=tuple(self._claim_for(candidate, item) for item in supporting),
             contradicting=tuple(claim_about(item) for item in self._against(candidate))[:_MAX_CLAIMS],
         )
 
@@ -167,17 +146,17 @@ class _Builtin:
             component = self._pack.incident.service or next((c.component for c in self._pack.candidates), "")
             yield self._rules.propose("collect_more_evidence", component=component, namespace=self._namespace(component))
 
-    def is_healthy(self) -> bool:
+    def is_healthy(self, sight: Sight) -> bool:
         """Whether the affected component is known and proven well, and every candidate is negligible or mere talk.
 
         Mere talk are lines and past events of a component whose series and states are calm.
         """
         about = [item for item in self._pack.evidence if item.component == self._pack.incident.service]
         naming = [item for item in self._pack.evidence if is_about(self._pack.incident.service or "", item)]
-        well = any(map(self._is_steady_and_felt, about)) or (
+        well = any(map(sight.is_steady_and_felt, about)) or (
             any(item.subject == FINE for item in about) and any(item.subject == QUIET for item in naming)
         )
-        if any(map(self._is_worrying, about)) or self._alert_is_older_than_the_series():
+        if any(map(sight.is_worrying, about)) or self._alert_is_older_than_the_series():
             return False
         suspects = [candidate for candidate in self._pack.candidates if candidate.score >= _NEGLIGIBLE]
         talk = all(item.kind is not EvidenceKind.METRIC for suspect in suspects for item in self._evidence_of(suspect))
@@ -205,9 +184,6 @@ class _Builtin:
             if outcome.value != "data":
                 yield f"{source}: {outcome.value.replace('_', ' ')}"
 
-    def _of(self, kind: EvidenceKind) -> list[Evidence]:
-        return [item for item in self._pack.evidence if item.kind is kind]
-
     def _evidence_of(self, candidate: Candidate) -> list[Evidence]:
         return [self._by_id[evidence_id] for evidence_id in candidate.evidence_ids]
 
@@ -225,44 +201,26 @@ class _Builtin:
             return claim_about(first).text.removeprefix(candidate.component).lstrip(": ")
         words = sign.meaning(first.excerpt, of_target=candidate.component != first.component)
         facts = (fact for item in more if (other := self._own_sign(item, candidate)) for fact in other.facts_in(item.excerpt))
-        new = [fact for fact in dict.fromkeys(facts) if fact.casefold() not in words.casefold()]
-        return ("; " if ": " in words else ": ").join([words, "; ".join(new[:_MORE_FACTS])]) if new else words
+        new = [fact for fact in dict.fromkeys(facts) if fact.casefold() not in words.casefold()][:_MORE_FACTS]
+        new += [f"meanwhile {driver.excerpt.partition(';')[0]}" for driver in self._driver(candidate)]
+        return ("; " if ": " in words else ": ").join([words, "; ".join(new)]) if new else words
+
+    def _driver(self, candidate: Candidate) -> list[Evidence]:
+        """What is seen on the same component and may bring the deciding sign about: one piece of evidence, or none."""
+        sign = self._table.sign_of(self._evidence_of(candidate)[0])
+        drivers = sign.driven_by if sign else ()
+        return [i for i in self._pack.evidence if i.component == candidate.component and i.subject in drivers][:1]
 
     def _own_sign(self, item: Evidence, candidate: Candidate) -> Sign | None:
         sign = self._table.sign_of(item)
         return sign if sign and sign.fault is candidate.fault_kind else None
-
-    def _family(self, item: Evidence) -> MetricFamily | None:
-        return self._table.family_of(item.subject) if item.kind is EvidenceKind.METRIC else None
-
-    def _is_worrying(self, item: Evidence) -> bool:
-        """A series that moved worries, unless it is one whose rise would be bad and it fell; fewer requests do worry."""
-        if item.kind is not EvidenceKind.METRIC or item.score == 0:
-            return False
-        family = self._family(item)
-        if family is None or family.fault is FaultKind.TRAFFIC:
-            return True
-        return item.direction in (family.bad, Direction.VANISHED)
-
-    def _is_affected(self, item: Evidence) -> bool:
-        return item.component == self._pack.incident.service
-
-    def _felt(self, item: Evidence) -> bool:
-        family = self._family(item)
-        return bool(family and family.felt)
-
-    def _proves_health(self, item: Evidence) -> bool:
-        return self._is_steady_and_felt(item) or item.subject in (FINE, QUIET)
-
-    def _is_steady_and_felt(self, item: Evidence) -> bool:
-        return self._felt(item) and item.direction is Direction.STEADY
 
     def _against(self, candidate: Candidate) -> Iterator[Evidence]:
         """Series of the same component and fault that stayed calm, and states that say all is well."""
         for item in self._pack.evidence:
             if item.component != candidate.component:
                 continue
-            family = self._family(item)
+            family = self._table.family_of(item.subject) if item.kind is EvidenceKind.METRIC else None
             calm = item.direction is Direction.STEADY and family is not None and family.fault is candidate.fault_kind
             if calm or item.subject == FINE:
                 yield item
@@ -281,7 +239,3 @@ class _Builtin:
 
     def _fill(self, command: str, candidate: Candidate) -> str:
         return fill_command(command, component=candidate.component, namespace=self._namespace(candidate.component))
-
-
-def _lines(item: Evidence) -> float:
-    return (item.value.after or 0.0) if item.value else 0.0

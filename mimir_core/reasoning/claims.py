@@ -4,12 +4,15 @@ Comes in: one piece of evidence. Goes out: a structured :class:`Claim` whose sen
 """
 
 import re
+from textwrap import shorten
 
 from mimir_core.analysis.last_words import LAST_WORDS
 from mimir_core.analysis.pack import FINE, QUIET
 from mimir_core.records import Claim, Direction, Evidence, EvidenceKind
 
 _QUOTED_CHARACTERS = 160
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
+"""Of the International System of Units."""
 
 
 def claim_about(evidence: Evidence, component: str | None = None) -> Claim:
@@ -51,7 +54,9 @@ def names(text: str, component: str) -> bool:
 def _say(claim: Claim, evidence: Evidence) -> str:
     speaker = evidence.component or "the system"
     if evidence.kind is EvidenceKind.ALERT:
-        return f"{speaker}: alert {claim.subject}"
+        words = evidence.excerpt.splitlines()[1:]
+        summary = shorten(words[0].rstrip(". "), _QUOTED_CHARACTERS, placeholder=" …") if words else ""
+        return ": ".join(filter(None, (speaker, f"alert {claim.subject.rstrip('.')}", summary)))
     if evidence.kind is EvidenceKind.METRIC:
         return f"{speaker} {claim.subject} {_movement(claim)}"
     if evidence.kind is EvidenceKind.TRACE:
@@ -74,15 +79,28 @@ def _quote(evidence: Evidence) -> str:
 
 
 def _movement(claim: Claim) -> str:
+    before, after = _say_number(claim.before), _say_number(claim.value)
     match claim.direction:
         case Direction.UP:
-            return f"rose from {claim.before:g} to {claim.value:g}"
+            return f"rose from {before} to {after}"
         case Direction.DOWN:
-            return f"fell from {claim.before:g} to {claim.value:g}"
+            return f"fell from {before} to {after}"
         case Direction.STEADY:
-            return f"stayed at {claim.value:g} (was {claim.before:g})"
+            return f"stayed at {after} (was {before})"
         case _:
-            return f"is {claim.value:g}" if claim.value is not None else f"was {claim.before:g} and is gone"
+            return f"is {after}" if claim.value is not None else f"was {before} and is gone"
+
+
+def _say_number(number: float | None) -> str:
+    """Return ``number`` as people say it.
+
+    >>> _say_number(13958643712.0), _say_number(0.0014), _say_number(4856)
+    ('13.96G', '0.0014', '4856')
+    """
+    if number is None:
+        return "nothing"
+    scale, prefix = next(((scale, prefix) for scale, prefix in _PREFIXES if abs(number) >= scale), (1.0, ""))
+    return f"{number / scale:.4g}{prefix}" if prefix else f"{number:g}"
 
 
 def _times(claim: Claim) -> str:

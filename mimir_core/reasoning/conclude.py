@@ -47,8 +47,8 @@ def _reasons(claims: Sequence[Claim], numbers: dict[str, int]) -> str:
 
 
 def _is_over(hypothesis: Hypothesis, pack: EvidencePack) -> bool:
-    """Whether all that speaks for it was seen before, and is not seen now."""
-    cited = (pack.find(evidence_id) for claim in hypothesis.supporting for evidence_id in claim.evidence_ids)
+    """Whether what speaks for it most was seen before, and is not seen now: what is over weighs less than what is not."""
+    cited = (pack.find(evidence_id) for claim in hypothesis.supporting[:1] for evidence_id in claim.evidence_ids)
     return bool(hypothesis.supporting) and all(item is not None and item.score < 1 for item in cited)
 
 

@@ -75,6 +75,27 @@ def test_the_statement_that_dominates_a_database_is_named_with_its_waits() -> No
     assert "LockWaits" in found
 
 
+def _load(statement: str, **waits: float) -> dict[str, object]:
+    events = [{"name": name, "db_load_avg": time} for name, time in waits.items()]
+    return {"statement": statement, "db_load_avg": sum(waits.values()), "wait_events": events}
+
+
+@pytest.mark.parametrize(
+    ("reader", "words", "sign"),
+    [
+        (_load("SELECT 1", CPU=0.5), "it takes 67% of the CPU time", "HeavyWrites"),
+        (_load("SELECT 1", CPU=3.0), "75% of the CPU time of all queries is taken by: SELECT 1", "CpuTaken"),
+        (_load("SELECT 1", CPU=1.0), "", "CpuTaken"),
+        ({"statement": "SELECT 1", "db_load_avg": 1.0}, "", "CpuTaken"),
+    ],
+    ids=["the heaviest", "another", "as much as the heaviest", "not told"],
+)
+def test_who_takes_the_cpu_is_told_apart_from_who_dominates(reader: dict[str, object], words: str, sign: str) -> None:
+    top = [_load("UPDATE t SET a = 1", CPU=1.0, Lock=9.0), reader]
+    found = signs_in(json.dumps({"db_instance_identifier": "db-1", "top_sql": top}))
+    assert words in found[sign] if words else sign not in found
+
+
 def test_statements_that_share_the_load_are_no_news() -> None:
     top = [{"statement": f"SELECT {n}", "db_load_avg": 1.0} for n in range(4)]
     assert not signs_in(json.dumps({"name": "db", "top_sql": top}))

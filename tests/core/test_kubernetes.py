@@ -181,6 +181,7 @@ TABLES = {
     "NodeNotReady": "NAME   STATUS     ROLES    AGE   VERSION\nwk-1   NotReady   <none>   9d    v1.31.2\n",
     "ServiceWithoutEndpoints": "NAME   ENDPOINTS   AGE\nweb    <none>      9d\n",
     "CertificateInvalid": "NAME      READY   SECRET    AGE\nweb-tls   False   web-tls   9d\n",
+    "NotReady": "NAME    READY   STATUS    RESTARTS   AGE\nweb-0   0/1     Running   0          9m\n",
     "PodPending": "NAME    READY   STATUS    RESTARTS   AGE\nweb-0   0/1     Pending   0          9m\n",
 }
 
