@@ -59,6 +59,6 @@ clean:  ## Remove var/ (store, index, run history) and the caches; .venv stays
 $(STAMP): requirements/core.txt pyproject.toml | .venv/.uv
 	@echo "installing the locked packages: about 1 GB the first time, 2 to 5 minutes" >&2
 	@# The lock is complete: without --no-deps the overrides of `make lock` would be needed here too, and they would undo its pins.
-	@$(BIN)/uv pip install --python $(BIN)/python $(TORCH) --no-deps -r requirements/core.txt
+	@$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python $(TORCH) --no-deps -r requirements/core.txt
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

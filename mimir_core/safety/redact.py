@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from mimir_core.safety.secret_rules import BARE, QUOTED, RULES, Rule
 
+_HINTS = frozenset(hint for rule in RULES for hint in rule.hints)
+
 
 class Redaction(NamedTuple):
     """A text without secrets, and what was in it."""
@@ -32,8 +34,9 @@ def redact(text: str) -> Redaction:
     lowered = text.lower()
     if "secret" in lowered or "opaque" in lowered:
         text = _mask_kubernetes_secrets(text, masked)
+    hints = {hint for hint in _HINTS if hint in lowered}
     for rule in RULES:
-        if any(hint in lowered for hint in rule.hints):
+        if not hints.isdisjoint(rule.hints):
             text = rule.apply(text, masked)
     return Redaction(text, masked)
 

@@ -33,7 +33,7 @@ def parse_time(value: Any) -> datetime | None:
         return None
     except ValueError:
         stamp = _parse_text(str(value).strip())
-    return None if pd.isna(stamp) else stamp.floor("us").to_pydatetime()
+    return None if pd.isna(stamp) else stamp.to_pydatetime(warn=False)
 
 
 def _parse_unix(number: float) -> pd.Timestamp | NaTType:

@@ -2,11 +2,13 @@
 
 import random
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mimir_core.safety.redact import redact
+from mimir_core.safety.secret_rules import RULES, Rule
 
 if TYPE_CHECKING:
     from tests.conftest import PlantedSecret
@@ -108,6 +110,13 @@ UNITS = [
 # fmt: on
 """What a hostile line may repeat."""
 
+WORDS = """proxy-authorization, authorization, bearer, basic, token, digest, negotiate, apikey, api-key, ntlm, geniekey, splunk,
+set-cookie, cookie, --cookie, pass, password, passwd, passphrase, pwd, secret, secret_access_key, credential, credentials,
+api_key, client-key-data, .dockerconfigjson, auth, name: token value, key: token value, mysql -p, mariadb-dump -p, sshpass -p,
+redis-cli -a, docker login -p, podman login -p, helm login -p, az login -p, oc login -p, skopeo login -p, buildah login -p,
+nerdctl login -p, mongosh -p, ldapsearch -w, identified by, -passin pass:, login orders password""".replace("\n", " ").split(", ")
+"""What stands before a secret."""
+
 
 def test_no_planted_secret_stays(planted_secrets: "list[PlantedSecret]") -> None:
     assert len({planted.secret for planted in planted_secrets}) >= 50
@@ -119,6 +128,27 @@ def test_no_planted_secret_stays_between_other_lines(planted_secrets: "list[Plan
     redaction = redact(text)
     assert [planted for planted in planted_secrets if planted.secret in redaction.text] == []
     assert redaction.text.count("orders started") == redaction.text.count("orders stopped") == len(planted_secrets)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.starts], ids=lambda rule: rule.starts[0])
+def test_a_rule_misses_nothing_by_looking_at_its_words_alone(rule: Rule, planted_secrets: "list[PlantedSecret]") -> None:
+    lots = random.Random(29)  # which texts are tried, no secret
+    values = ("b3JkZXJzOmh1bnRlcjI=", "a=q8Zt4mWx2LpV", "'q8Zt4mWx2LpV'")  # the first is base64 of a user and a password
+    lines = [f"{word}{between}{value}" for word in WORDS for between in (": ", "=", " ", "") for value in values]
+    lines += [planted.line for planted in planted_secrets]
+    texts = [*lines, *map(str.upper, lines)]
+    texts += ["".join(lots.choices([*lines, *NEAR_MISSES, *UNITS], k=5)) for _ in range(1000)]
+    texts.append("\n".join(texts) + "\N{LATIN SMALL LETTER DOTLESS I}\N{KELVIN SIGN}")
+    looking, everywhere = Counter[str](), Counter[str]()
+    for text in texts:
+        assert rule.apply(text, looking) == rule._replace(starts=()).apply(text, everywhere)
+    assert looking == everywhere
+    assert looking[rule.kind]
+
+
+@pytest.mark.parametrize("odd", ["to\N{KELVIN SIGN}en", "pa\N{LATIN SMALL LETTER LONG S}\N{LATIN SMALL LETTER LONG S}word"])
+def test_letters_that_look_like_others_hide_nothing(odd: str) -> None:
+    assert "q8Zt4mWx2LpV" not in redact(f"token password {odd}=q8Zt4mWx2LpV").text
 
 
 def test_every_mask_is_counted_under_its_kind(planted_secrets: "list[PlantedSecret]") -> None:
