@@ -94,6 +94,12 @@ class TemplateSettings(Settings):
     """Words of a line that count."""
     max_shapes: int = Field(ge=100)
     """Shapes of lines held in memory, about 4 KiB each; the one unseen for longest goes first."""
+    min_constant_words: int = Field(ge=1)
+    """Shapes that share fewer words may be alike by chance."""
+    alike_share: float = Field(gt=0, lt=1)
+    """Lines of one place in the code that share more than this share of their words are of one statement."""
+    max_statements: int = Field(ge=1)
+    """Different shapes that are kept for a place in the code: one with more is a helper that writes what others hand it."""
 
 
 class EventSettings(Settings):
@@ -108,7 +114,7 @@ class EventSettings(Settings):
 
 
 class TraceSettings(Settings):
-    """When spans count as slow, and steps as changed."""
+    """When spans and calls count as slow, and steps as changed."""
 
     min_spans: int = Field(ge=2)
     """Spans of an operation that are needed on each side to compare it."""
@@ -120,6 +126,11 @@ class TraceSettings(Settings):
     """this many microseconds more."""
     break_z: float = Field(gt=0)
     """z-score above which a step of an operation counts as changed."""
+    usual_share: float = Field(gt=0, lt=1)
+    """What more than this share of the spans of an operation do is usual for it."""
+    call_floor_share: float = Field(gt=0, lt=1)
+    """A usual level of calls below this share of the highest one reached is as good as this share: shares of nothing mean
+    nothing."""
 
 
 class FlowSettings(Settings):
@@ -131,6 +142,8 @@ class FlowSettings(Settings):
     """Or this quantile of the time before, where it is higher: not 1, because the time before may hold old faults."""
     first_rows: int = Field(ge=1)
     """Rows after the onset that are also looked at by themselves, so that a short fault is seen."""
+    least_available: float = Field(gt=0, lt=1)
+    """Whoever usually answers a smaller share of its requests does not measure them: it counts what is there."""
 
 
 class LevelSettings(Settings):
@@ -142,10 +155,14 @@ class LevelSettings(Settings):
     """Rows after the onset that are looked at by themselves, so that a short fault is seen; at least"""
     first_seconds: float = Field(gt=0)
     """this much time."""
+    usual_sigmas: float = Field(ge=0)
+    """Standard deviations above its median that a series reaches on a usual day."""
+    floor_share: float = Field(gt=0, lt=1)
+    """A usual level below this share of the highest one reached is as good as this share: ten times nothing is nothing."""
 
 
 class SuspectSettings(Settings):
-    """How much of each finding is worth one half of a full suspicion."""
+    """How much of each finding is worth one half of a full suspicion, and how blame is shared."""
 
     level_half: float = Field(gt=0)
     """Shift of a level, in units of the highest usual level of that metric."""
@@ -161,6 +178,12 @@ class SuspectSettings(Settings):
     """Change of the share of a log line that is certain and that nobody deeper explains."""
     mention_half: float = Field(gt=0)
     """Error lines that name a component, beyond chance."""
+    common_cause: float = Field(gt=1)
+    """By how much each further caller that loses raises the odds that what they all call is at fault."""
+    own_fault: float = Field(gt=0)
+    """The odds that a single caller is at fault itself."""
+    shared_blame: float = Field(ge=0, le=1)
+    """What a changed step counts for the other end of its call, and for its own where the caller changed, too."""
 
 
 class ChangeWeights(Settings):
@@ -287,6 +310,14 @@ class LogChangeSettings(Settings):
     """How often a confidence interval of a share may miss the truth."""
     always: float = Field(gt=0.5, le=1)
     """What followed a line in this share of the reference is expected to follow it."""
+    entry_share: float = Field(gt=0, lt=1)
+    """Share of a line that begins a trace in its component, for it to be how requests begin."""
+    names_another: float = Field(ge=0, le=1)
+    """What a line counts that blames another component; at one half as much for the one as for the other."""
+    mention_sigmas: float = Field(gt=0)
+    """By how many deviations more lines than expected may name a component by chance."""
+    shortest_name: int = Field(ge=1)
+    """Names of components with fewer characters are found in any text, so that they are not looked for."""
 
 
 class CulpritSettings(Settings):
@@ -298,6 +329,8 @@ class CulpritSettings(Settings):
     templates: TemplateSettings
     logs: LogChangeSettings
     suspects: SuspectSettings
+    counter_falls: float = Field(ge=0, lt=1)
+    """Share of the moves of a counter that may go down: restarts, and late or lost samples."""
     fault_lead_seconds: float = Field(ge=0)
     """How long before its recorded start a known earlier incident may show, and"""
     fault_seconds: float = Field(ge=0)
@@ -323,6 +356,10 @@ class OnsetSettings(Settings):
     """Mean time from the beginning until it is noticed, or until the end of the records."""
     min_strength: float = Field(ge=0, lt=1)
     """Where no suspicion is stronger, nothing changed."""
+    unseen: float = Field(ge=0, le=1)
+    """What a time counts at which spans were not recorded, while they were at others: they are kept for what mattered."""
+    out_share: float = Field(ge=0, lt=1)
+    """Share of its shift by which a series is out of its usual range."""
 
 
 class DiagnoseSettings(Settings):

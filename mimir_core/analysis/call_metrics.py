@@ -16,8 +16,6 @@ from mimir_core.analysis.trace_times import Slowness
 from mimir_core.config import TraceSettings
 
 _SIDES = re.compile(r"[_.]?(client|server)$")
-_SHARE_OF_HIGHEST = 0.25
-"""A usual level below this share of the highest one reached is as good as this share: shares of nothing mean nothing."""
 
 
 class CallShift(NamedTuple):
@@ -73,7 +71,8 @@ def find_slow_calls(
     levels = {key: _on_the_way(sides) for key, sides in timed.items() if "client" in sides}
     scale: dict[str, float] = {}
     for (stem, _, _), (before, after, _) in levels.items():
-        scale[stem] = max(scale.get(stem, 0.0 if is_share(stem, family) else least), abs(before), _SHARE_OF_HIGHEST * abs(after))
+        floor = settings.call_floor_share * abs(after)
+        scale[stem] = max(scale.get(stem, 0.0 if is_share(stem, family) else least), abs(before), floor)
     slowest: dict[tuple[str, str], Slowness] = {}
     for (stem, caller, callee), (before, after, noise) in levels.items():
         excess = max(0.0, after - before - noise) / scale[stem] if scale[stem] else 0.0

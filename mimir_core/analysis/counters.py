@@ -15,8 +15,6 @@ from mimir_core.analysis.series import SeriesKind, describe_series, rate_of
 _COUNTED = ("traffic", "errors")
 _PER_TIME = re.compile(r"per_?(second|minute|hour)")
 _SHARE_WORDS = ("percent", "pct", "ratio", "share", "rate")
-_FALLS = 0.2
-"""Share of the moves of a counter that may go down: restarts, and late or lost samples."""
 
 
 def is_share(metric: str, family: str) -> bool:
@@ -28,12 +26,13 @@ def is_share(metric: str, family: str) -> bool:
     return family == "availability" or any(word in metric.lower() for word in _SHARE_WORDS)
 
 
-def find_counters(metrics: pd.DataFrame, family_of: Callable[[str], str | None]) -> Iterator[tuple[str, str]]:
+def find_counters(metrics: pd.DataFrame, family_of: Callable[[str], str | None], falls: float) -> Iterator[tuple[str, str]]:
     """Yield the columns that count requests or errors.
 
     Args:
         metrics: As :attr:`Signals.metrics`.
         family_of: The family of a metric, by its name.
+        falls: Share of the moves of a counter that may go down.
     """
     times = _seconds(metrics)
     columns: pd.Index = metrics.columns
@@ -41,7 +40,7 @@ def find_counters(metrics: pd.DataFrame, family_of: Callable[[str], str | None])
         family = family_of(metric)
         if family in _COUNTED and not (is_share(metric, family) or _PER_TIME.search(metric.lower())):
             series = metrics[component, metric].to_numpy(dtype=float)
-            if _is_total(metric, series) or describe_series(times, series).kind is SeriesKind.COUNTER:
+            if _is_total(metric, series, falls) or describe_series(times, series).kind is SeriesKind.COUNTER:
                 yield component, metric
 
 
@@ -61,7 +60,7 @@ def _seconds(metrics: pd.DataFrame) -> np.ndarray:
     return np.asarray(metrics.index.to_numpy(dtype="datetime64[ns]").astype(np.int64) / 1e9)
 
 
-def _is_total(metric: str, series: np.ndarray) -> bool:
+def _is_total(metric: str, series: np.ndarray, falls: float) -> bool:
     """Whether the name says so (OpenMetrics: a counter ends in ``_total``), and the values do not gainsay it."""
     moves = np.diff(series[~np.isnan(series)])
-    return metric.endswith("_total") and bool((moves < 0).sum() <= _FALLS * np.count_nonzero(moves))
+    return metric.endswith("_total") and bool((moves < 0).sum() <= falls * np.count_nonzero(moves))

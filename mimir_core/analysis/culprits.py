@@ -102,7 +102,7 @@ class Investigation:
         compared = metrics[is_before] if usual.empty else usual
         losses = find_losses(metrics, is_after, compared, self.calls, self._call_names, self._family_name, self.settings.flow)
         lost = suspect_losses(losses, self.settings.suspects)
-        yield from [*lost, *suspect_unmeasured(lost, self.calls)]
+        yield from [*lost, *suspect_unmeasured(lost, self.calls, self.settings.suspects)]
 
     def _asked_from_outside(self, shifts: Iterable[Shift]) -> float:
         """How many requests the entries usually get, by the series that most components have; 0 where nothing is known."""
@@ -118,35 +118,35 @@ class Investigation:
         reference = join_traces(before, self._linked_reference)
         if after.empty or reference.empty:
             return
-        traces = self.settings.traces
+        traces, suspects = self.settings.traces, self.settings.suspects
         roots = reference[reference["parent_row"] == NO_PARENT]
-        yield from suspect_slowness(
-            find_slowness(after, reference, traces), float(roots["duration_us"].mean()), self.settings.suspects
-        )
-        yield from suspect_breaks(find_breaks(after, reference, traces.min_spans), self.calls, traces.break_z)
+        yield from suspect_slowness(find_slowness(after, reference, traces), float(roots["duration_us"].mean()), suspects)
+        yield from suspect_breaks(find_breaks(after, reference, traces.min_spans), self.calls, traces.break_z, suspects)
 
     def log_suspicions(self, onset: datetime) -> Iterator[Suspicion]:
         """Yield what the log lines say; a reference may hold the fault already, so that each is asked by itself."""
+        logs, suspects = self.settings.logs, self.settings.suspects
         vocabulary, usual, recording = self._said
         before, after = split_recording(recording, onset.timestamp())
         for reference in (usual, before):
-            findings = compare_recordings(vocabulary, reference, after, self.settings.logs)
-            yield from suspect_log_changes(findings, self.settings.suspects)
-        yield from suspect_mentions(find_mentions(*self._complaints, onset.timestamp()), self.settings.suspects.mention_half)
+            yield from suspect_log_changes(compare_recordings(vocabulary, reference, after, logs), suspects)
+        mentions = find_mentions(*self._complaints, onset.timestamp(), logs.mention_sigmas)
+        yield from suspect_mentions(mentions, suspects.mention_half)
 
     @cached_property
     def _complaints(self) -> tuple[Complaints, Complaints]:
         """Error lines that name another component, of the incident and of the reference."""
         recording, usual = (_log_lines(part.statements) for part in (self.signals, self.signals.reference))
         names = {name for call in self.calls for name in call} | {line.component for line in recording} | self._components
-        return find_complaints(recording, names), find_complaints(usual, names)
+        shortest = self.settings.logs.shortest_name
+        return find_complaints(recording, names, shortest), find_complaints(usual, names, shortest)
 
     @cached_property
     def _said(self) -> tuple[Vocabulary, Recording, Recording]:
         """What the logs say, of the reference and of the incident."""
         vocabulary = Vocabulary(TemplateGroups(self.settings.templates))
         both = [vocabulary.read(_log_lines(part.statements)) for part in (self.signals.reference, self.signals)]
-        usual, recording = vocabulary.settle(both)
+        usual, recording = vocabulary.settle(both, self.settings.logs.entry_share)
         return vocabulary, usual, recording
 
     @cached_property
@@ -161,7 +161,8 @@ class Investigation:
     @cached_property
     def _counters(self) -> frozenset[tuple[str, str]]:
         parts = (self.signals.metrics, self.signals.reference.metrics)
-        return frozenset(column for part in parts for column in find_counters(part, self._family_name))
+        falls = self.settings.counter_falls
+        return frozenset(column for part in parts for column in find_counters(part, self._family_name, falls))
 
     @cached_property
     def _linked(self) -> pd.DataFrame:

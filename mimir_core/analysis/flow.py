@@ -30,8 +30,6 @@ _STATISTICS = ("average", "mean", "avg", "p50", "median", "p90", "p95", "p99")
 """Which of several series of a component to take: the mean adds up, a high percentile does not."""
 _STATISTIC_WORD = re.compile(r"average|mean|avg|median|p\d{2,3}|\d{2,3}percentile|sum|count")
 """What of a metric's name says which statistic it is, not of what."""
-_LEAST_AVAILABLE = 0.5
-"""Whoever usually fails more than half of its requests does not measure them."""
 
 LATENCY, FAILURES = "latency", "failures"
 
@@ -100,7 +98,7 @@ def find_losses(  # noqa: PLR0913, PLR0917  # seven things that are known of a s
         component: np.nan_to_num(series) for component, (_, series) in _choose(table, table.roles.get("traffic", {})).items()
     }
     entries = requests.keys() - {callee for _, callee in calls}
-    latencies, failures = _latencies(table, requests), _failures(table, requests)
+    latencies, failures = _latencies(table, requests), _failures(table, requests, settings.least_available)
     return [
         *_losses(LATENCY, latencies, _whole(latencies, entries), table.is_usual, calls, settings),
         *_losses(FAILURES, failures, _whole(failures, entries), table.is_usual, calls, settings),
@@ -200,7 +198,7 @@ def _latencies(table: _Table, requests: Mapping[str, np.ndarray]) -> dict[str, _
     return flows
 
 
-def _failures(table: _Table, requests: Mapping[str, np.ndarray]) -> dict[str, _Flow]:
+def _failures(table: _Table, requests: Mapping[str, np.ndarray], least_available: float) -> dict[str, _Flow]:
     """Return the failed requests of each component, from a count of its errors, else their share, else its availability."""
     flows = {}
     for family, are_shares in (("availability", True), ("errors", True), ("errors", False)):
@@ -211,7 +209,7 @@ def _failures(table: _Table, requests: Mapping[str, np.ndarray]) -> dict[str, _F
             handled = median_of(asked[table.is_usual]) if are_shares or component in requests else math.nan
             share = _as_share(series)
             if family == "availability":
-                if not median_of(share[table.is_usual]) >= _LEAST_AVAILABLE:
+                if not median_of(share[table.is_usual]) >= least_available:
                     continue  # a count of what is there, not a share of requests
                 share = 1 - share
             failed = share * asked if are_shares else series

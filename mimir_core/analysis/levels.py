@@ -15,8 +15,6 @@ from mimir_core.analysis.robust import MAD_TO_SIGMA, column_medians
 from mimir_core.config import LevelSettings
 
 _EPSILON = 1e-9
-_SHARE_OF_HIGHEST = 0.1
-"""A usual level below this share of the highest one reached is as good as this share: ten times nothing is nothing."""
 
 
 class Shift(NamedTuple):
@@ -62,7 +60,7 @@ def find_shifts(
         median = column_medians(rows)
         noise = settings.noise_sigmas * MAD_TO_SIGMA * column_medians(np.abs(rows - median))
         shifts = after - median
-        scale = _scale_of(names, np.abs(median) + 2 * _deviation(rows), after)
+        scale = _scale_of(names, np.abs(median) + settings.usual_sigmas * _deviation(rows), after, settings.floor_share)
         beyond = np.sign(shifts) * np.maximum(np.abs(shifts) - noise, 0.0) / scale
         level = beyond[_furthest(beyond), positions]
         nearer = np.isnan(best) | (np.abs(level) < np.abs(best))
@@ -107,19 +105,20 @@ def _deviation(rows: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.where(known, (values - mean) ** 2, 0.0).sum(axis=0) / count))
 
 
-def _scale_of(names: np.ndarray, usual: np.ndarray, after: np.ndarray) -> np.ndarray:
+def _scale_of(names: np.ndarray, usual: np.ndarray, after: np.ndarray, floor_share: float) -> np.ndarray:
     """The highest usual level of each metric among all components that have it; at least a share of the highest reached.
 
     Args:
         names: Of the metrics.
-        usual: Median and two standard deviations: what a series reaches on a usual day.
+        usual: What a series reaches on a usual day.
         after: Two rows, as of :func:`_levels_after`.
+        floor_share: That share.
     """
     codes, _ = pd.factorize(names)
     highest = np.zeros(codes.max() + 1)
     np.maximum.at(highest, codes, np.nan_to_num(usual))
     reached = np.nan_to_num(np.abs(after)).max(axis=0)
-    np.maximum.at(highest, codes, _SHARE_OF_HIGHEST * reached)
+    np.maximum.at(highest, codes, floor_share * reached)
     return np.maximum(highest[codes], _EPSILON)
 
 

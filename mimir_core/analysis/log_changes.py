@@ -27,8 +27,6 @@ from mimir_core.analysis.logs import TemplateMiner
 from mimir_core.config import LogChangeSettings
 
 _EXCEPTION = re.compile(r"\b\w*(?:Exception|Error)\b|\bTraceback\b|\bpanic: |\n\s*at ")
-_NAMES_ANOTHER = 0.5
-"""What a line counts that blames another component: as much for the one as for the other."""
 
 
 class ChangeKind(StrEnum):
@@ -95,7 +93,7 @@ def find_log_changes(
         No finding where either is empty: there is nothing to compare.
     """
     vocabulary = Vocabulary(miner)
-    before, after = vocabulary.settle([vocabulary.read(reference), vocabulary.read(incident)])
+    before, after = vocabulary.settle([vocabulary.read(reference), vocabulary.read(incident)], settings.entry_share)
     dropped = Counter({"collected twice": before.repeated + after.repeated})
     return LogChanges(compare_recordings(vocabulary, before, after, settings), dropped)
 
@@ -114,7 +112,7 @@ def compare_recordings(vocabulary: Vocabulary, before: Recording, after: Recordi
         differs = np.concatenate([rows[step] for step in _concerned(change, after.steps)])
         component, said = change.step.component, change.step.next
         example = examples.get((component, change.step.before if said == END else said), "")
-        blames = _NAMES_ANOTHER if change.is_gain and _words(example) & names - {component} else 1.0
+        blames = settings.names_another if change.is_gain and _words(example) & names - {component} else 1.0
         findings.append(
             Finding(
                 component=component,

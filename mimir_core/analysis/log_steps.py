@@ -29,8 +29,6 @@ _PREFIX = re.compile(
     r"(?:\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|SEVERE|CRITICAL|FATAL)\]?:?\s+)?"
 )
 _EXAMPLE_CHARACTERS = 500
-_ENTRY_SHARE = 0.1
-"""Share of a line that begins a trace in its component, for it to be how requests begin."""
 
 
 class LogLine(NamedTuple):
@@ -117,13 +115,14 @@ class Vocabulary:
             repeated,
         )
 
-    def settle(self, recordings: Iterable[Recording]) -> list[Recording]:
+    def settle(self, recordings: Iterable[Recording], entry_share: float) -> list[Recording]:
         """Return ``recordings`` by the groups that there are after all that was read, as groups may merge.
 
-        A line that a component often begins a trace with answers a new request: before it, the last request ends.
+        A line that a component begins a trace with in at least ``entry_share`` of all cases answers a new request: before it,
+        the last request ends.
         """
         settled = [_renumber(one, [self._settle(step) for step in one.steps]) for one in recordings]
-        entries = _entries(settled)
+        entries = _entries(settled, entry_share)
         ended = []
         for one in settled:
             ends = [step.before > 0 and (step.component, step.next) in entries for step in one.steps]
@@ -194,7 +193,7 @@ def _renumber(recording: Recording, steps: list[Step]) -> Recording:
     return recording._replace(steps=list(numbers), made=new[recording.made])
 
 
-def _entries(recordings: Iterable[Recording]) -> set[tuple[str, int]]:
+def _entries(recordings: Iterable[Recording], entry_share: float) -> set[tuple[str, int]]:
     """Return the groups that a component begins traces with, other than where the recording itself cuts them."""
     said: Counter[tuple[str, int]] = Counter()
     first: Counter[tuple[str, int]] = Counter()
@@ -203,7 +202,7 @@ def _entries(recordings: Iterable[Recording]) -> set[tuple[str, int]]:
             said[step.component, step.next] += int(count)
             if step.before == START:
                 first[step.component, step.next] += int(count)
-    return {line for line, count in first.items() if count >= _ENTRY_SHARE * said[line]}
+    return {line for line, count in first.items() if count >= entry_share * said[line]}
 
 
 def without_prefix(message: str) -> str:

@@ -2,7 +2,7 @@
 
 Comes in: log lines of the incident and of the reference, and the names of the components. Goes out: one :class:`Mention` for
 each component that is named more often. Method: a count of rare events is compared with what the time before lets expect, less
-what it may be by chance (three deviations of a Poisson count). Surprise: who is named and names somebody else itself passes the
+what it may be by chance (some deviations of a Poisson count). Surprise: who is named and names somebody else itself passes the
 complaint on: it is left with what it does not pass on.
 """
 
@@ -14,11 +14,6 @@ from typing import NamedTuple
 from mimir_core.analysis.log_steps import LogLine
 from mimir_core.analysis.logs import ERROR_LEVELS
 from mimir_core.telemetry.log_text import parse_level
-
-_SIGMAS = 3.0
-"""By how many deviations more lines than expected may come by chance."""
-_SHORTEST_NAME = 3
-"""Shorter names are found in any text."""
 
 
 class Mention(NamedTuple):
@@ -55,9 +50,9 @@ class Complaints(NamedTuple):
     """Unix seconds of the last line."""
 
 
-def find_complaints(lines: Iterable[LogLine], components: Collection[str]) -> Complaints:
-    """Return the error lines that name other components; ``lines`` in order of time."""
-    known = sorted((name for name in components if len(name) >= _SHORTEST_NAME), key=lambda name: (-len(name), name))
+def find_complaints(lines: Iterable[LogLine], components: Collection[str], shortest_name: int) -> Complaints:
+    """Return the error lines that name other components, if by so many characters; ``lines`` in order of time."""
+    known = sorted((name for name in components if len(name) >= shortest_name), key=lambda name: (-len(name), name))
     expression = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, known))})(?![\w-])" if known else r"(?!)")
     lines = list(lines)
     made = [
@@ -69,8 +64,8 @@ def find_complaints(lines: Iterable[LogLine], components: Collection[str]) -> Co
     return Complaints(made, lines[0].time if lines else 0.0, lines[-1].time if lines else 0.0)
 
 
-def find_mentions(recording: Complaints, reference: Complaints, onset: float) -> Iterator[Mention]:
-    """Yield who is complained about more since ``onset`` (unix seconds), in the order of names."""
+def find_mentions(recording: Complaints, reference: Complaints, onset: float, sigmas: float) -> Iterator[Mention]:
+    """Yield who is complained about more since ``onset`` (unix seconds), beyond ``sigmas`` deviations, in the order of names."""
     before = [item for item in recording.made if item.time < onset] + reference.made
     after = [item for item in recording.made if item.time >= onset]
     seconds_before = max(onset - recording.begin, 0.0) + reference.end - reference.begin
@@ -82,7 +77,7 @@ def find_mentions(recording: Complaints, reference: Complaints, onset: float) ->
     excess: Counter[tuple[str, str]] = Counter()
     for pair, count in made.items():
         expected = (usual[pair] + 1) * seconds_after / seconds_before
-        excess[pair] = max(0, int(count - expected - _SIGMAS * expected**0.5))
+        excess[pair] = max(0, int(count - expected - sigmas * expected**0.5))
     heard, passed_on = _sums(excess, 1), _sums(excess, 0)
     own = {named: heard[named] - passed_on[named] for named in sorted(heard) if heard[named] > passed_on[named]}
     total, named_before, named_after = sum(own.values()), _sums(usual, 1), _sums(made, 1)

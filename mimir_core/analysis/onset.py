@@ -18,11 +18,6 @@ from mimir_core.analysis.levels import Shift
 from mimir_core.analysis.suspects import Suspicion
 from mimir_core.config import OnsetSettings
 
-_UNSEEN = 0.5
-"""What a time counts at which spans were not recorded, while they were at others: they are kept for what mattered."""
-_OUT = 0.25
-"""Share of its shift by which a series is out of its usual range."""
-
 
 def find_onset(investigation: Investigation, noticed: datetime | None, settings: OnsetSettings) -> datetime | None:
     """Return the time at which the incident began, or None when nothing changed.
@@ -41,13 +36,13 @@ def find_onset(investigation: Investigation, noticed: datetime | None, settings:
     def weight(entry: tuple[datetime, Suspicion]) -> float:
         onset, suspicion = entry
         is_seen = traced is None or traced.start <= onset <= traced.end
-        return suspicion.strength * _prior(onset, end, settings.usual_lag_seconds) * (1.0 if is_seen else _UNSEEN)
+        return suspicion.strength * _prior(onset, end, settings.usual_lag_seconds) * (1.0 if is_seen else settings.unseen)
 
     onset, deciding = max(tried, key=weight)
     if deciding.strength < settings.min_strength:
         return None
     if isinstance(deciding.finding, Shift):
-        return _departure(investigation.metrics, onset, deciding.finding)
+        return _departure(investigation.metrics, onset, deciding.finding, settings.out_share)
     return onset
 
 
@@ -88,11 +83,11 @@ def _spread(times: pd.DatetimeIndex, earliest: pd.Timestamp | None, latest: pd.T
     return [times[row].to_pydatetime() for row in np.unique(np.linspace(first, end - 1, most).astype(int))]
 
 
-def _departure(metrics: pd.DataFrame, onset: datetime, shift: Shift) -> datetime:
+def _departure(metrics: pd.DataFrame, onset: datetime, shift: Shift, out_share: float) -> datetime:
     """Where the series left its usual range for good: back from the onset while it is out, or on to where it goes out."""
     values = metrics[shift.component, shift.metric].dropna()
     height = abs(shift.after - shift.before)
-    is_out = ((values - shift.before) * np.sign(shift.after - shift.before) > max(shift.noise, _OUT * height)).to_numpy()
+    is_out = ((values - shift.before) * np.sign(shift.after - shift.before) > max(shift.noise, out_share * height)).to_numpy()
     row = int(values.index.searchsorted(pd.Timestamp(onset)))
     while row < len(is_out) and not is_out[row]:
         row += 1

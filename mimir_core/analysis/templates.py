@@ -22,10 +22,6 @@ from mimir_core.analysis.shapes import HOLE, code_place_in, join_holes, shape_of
 from mimir_core.config import TemplateSettings
 
 _GAP = "\1"
-_MIN_CONSTANT_WORDS = 2
-"""Shapes that share fewer words may be alike by chance."""
-_MAX_STATEMENTS = 20
-"""Different shapes that are kept for a place in the code: one with more is a helper that writes what others hand it."""
 
 
 class Place(NamedTuple):
@@ -82,7 +78,7 @@ class TemplateGroups:
 
     def _learn(self, shape: str) -> int:
         """Find the group of a new ``shape``: of a wider shape that is known, or its own; merge what it shows to be one."""
-        places = list(_places(shape))
+        places = list(_places(shape, self._settings.min_constant_words))
         known = self._same_statement(shape) or next((place.wider for place in places if place.wider in self._groups), None)
         if known is not None:
             self._groups.move_to_end(known)
@@ -92,7 +88,7 @@ class TemplateGroups:
         group = self._groups[shape] = self._last
         self._shapes[group] = shape
         if code := _code_of(shape):
-            self._said_at.setdefault(code, deque(maxlen=_MAX_STATEMENTS)).append(shape)
+            self._said_at.setdefault(code, deque(maxlen=self._settings.max_statements)).append(shape)
         for place in places:
             words = self._words.setdefault(place.around, {})
             words[place.word] = group
@@ -101,11 +97,11 @@ class TemplateGroups:
         return group
 
     def _same_statement(self, shape: str) -> str | None:
-        """Return a known shape of the same place in the code that shares more than half of its words."""
+        """Return a known shape of the same place in the code that shares enough of its words."""
         words = _distinct_words(shape)
         for other in self._said_at.get(_code_of(shape), ()):
             others = _distinct_words(other)
-            if len(words & others) * 2 > min(len(words), len(others)):
+            if len(words & others) > self._settings.alike_share * min(len(words), len(others)):
                 return other
         return None
 
@@ -124,19 +120,19 @@ class TemplateGroups:
             said.remove(shape)
             if not said:
                 del self._said_at[_code_of(shape)]
-        for place in _places(shape):
+        for place in _places(shape, self._settings.min_constant_words):
             if words := self._words.get(place.around):
                 words.pop(place.word, None)
                 if not words:
                     del self._words[place.around]
 
 
-def _places(shape: str) -> Iterator[Place]:
+def _places(shape: str, min_constant_words: int) -> Iterator[Place]:
     words = _words_beside_code(shape)
     constant = sum(word.group() != HOLE for word in words)
     for word in words:
         others = constant - (word.group() != HOLE)
-        if others >= _MIN_CONSTANT_WORDS:
+        if others >= min_constant_words:
             before, after = shape[: word.start()], shape[word.end() :]
             yield Place(f"{before}{_GAP}{after}", word.group(), others)
 

@@ -40,8 +40,8 @@ def find_slowness(now: pd.DataFrame, reference: pd.DataFrame, settings: TraceSet
     """Return how slow each component and call became, the steady ones too, in the order of names."""
     if now.empty or reference.empty:
         return []
-    waiting = _usually(reference["callee"] != "", reference)
-    calling = _usually(reference["children"] > 0, reference)
+    waiting = _usually(reference["callee"] != "", reference, settings.usual_share)
+    calling = _usually(reference["children"] > 0, reference, settings.usual_share)
     after, before = (_accountable(spans, waiting, calling) for spans in (now, reference))
     profile = _profile(before, settings.min_spans)
     excess_after, slow = _excess(after, profile, settings)
@@ -70,10 +70,10 @@ def _accountable(spans: pd.DataFrame, waiting: pd.Index, calling: pd.Index) -> p
     return spans[is_call | (~operations.isin(waiting) & ~is_unanswered)]
 
 
-def _usually(holds: pd.Series, reference: pd.DataFrame) -> pd.Index:
-    """Return the operations of which most spans have a property."""
+def _usually(holds: pd.Series, reference: pd.DataFrame, usual_share: float) -> pd.Index:
+    """Return the operations of which more than a share of the spans have a property."""
     share = holds.groupby([reference[key] for key in _OPERATION], sort=False).mean()
-    return share.index[share > 1 / 2]
+    return share.index[share > usual_share]
 
 
 def _profile(before: pd.DataFrame, min_spans: int) -> pd.DataFrame:

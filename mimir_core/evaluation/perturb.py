@@ -19,8 +19,8 @@ def perturb(settings: _AnySettings, random: Random) -> _AnySettings:
         settings: A section of params.yaml; sections inside it are perturbed, too.
         random: Draws the factors.
 
-    >>> from mimir_core.config import TraceSettings
-    >>> perturb(TraceSettings(min_spans=5, noise_sigmas=3, slow_factor=2, slow_us=1000, break_z=5), Random(1)).min_spans
+    >>> from mimir_core.config import DetectSettings
+    >>> perturb(DetectSettings(min_points=5, threshold=6.0, min_relative_change=0.15), Random(1)).min_points
     4
     """
     while True:

@@ -7,7 +7,9 @@ from mimir_core.analysis.levels import Shift
 from mimir_core.analysis.trace_times import Slowness
 from mimir_core.config import TraceSettings
 
-SETTINGS = TraceSettings(min_spans=5, noise_sigmas=3.0, slow_factor=2.0, slow_us=1000.0, break_z=5.0)
+SETTINGS = TraceSettings(
+    min_spans=5, noise_sigmas=3.0, slow_factor=2.0, slow_us=1000.0, break_z=5.0, usual_share=0.5, call_floor_share=0.25
+)
 
 
 def shift(component: str, metric: str, before: float, after: float, noise: float = 1.0) -> Shift:

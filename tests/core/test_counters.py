@@ -18,7 +18,7 @@ def family(metric: str) -> str | None:
 def rates(metric: str, values: np.ndarray) -> np.ndarray:
     columns = pd.MultiIndex.from_tuples([("web", metric)])
     table = pd.DataFrame({("web", metric): values}, pd.date_range("2026-03-01", periods=len(values), freq="min"), columns)
-    found = rates_of(table, set(find_counters(table, family)))
+    found = rates_of(table, set(find_counters(table, family, falls=0.2)))
     assert found.index.equals(table.index)
     assert found.columns.equals(columns)
     assert table["web", metric].equals(pd.Series(values, table.index))  # the recording itself stays as it was
@@ -77,4 +77,4 @@ def test_a_rate_that_rises_is_no_counter() -> None:
     name = "errors_per_second"
     table = pd.DataFrame({("web", name): np.arange(ROWS) / 2}, pd.date_range("2026-03-01", periods=ROWS, freq="min"))
     table.columns = pd.MultiIndex.from_tuples([("web", name)])
-    assert list(find_counters(table, lambda _: "errors")) == []
+    assert list(find_counters(table, lambda _: "errors", falls=0.2)) == []

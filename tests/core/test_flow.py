@@ -12,7 +12,7 @@ from mimir_core.telemetry.signals import Calls
 
 ROWS, FAILED = 40, 30
 IS_AFTER = np.arange(ROWS) >= FAILED
-SETTINGS = FlowSettings(noise_sigmas=3.0, noise_quantile=0.95, first_rows=5)
+SETTINGS = FlowSettings(noise_sigmas=3.0, noise_quantile=0.95, first_rows=5, least_available=0.5)
 FAMILIES = {
     "latency_avg": "latency",
     "latency_p99": "latency",

@@ -9,7 +9,7 @@ from mimir_core.config import LevelSettings
 
 ROWS, FAILED = 40, 30
 IS_AFTER = np.arange(ROWS) >= FAILED
-SETTINGS = LevelSettings(noise_sigmas=3.0, first_rows=3, first_seconds=180.0)
+SETTINGS = LevelSettings(noise_sigmas=3.0, first_rows=3, first_seconds=180.0, usual_sigmas=2.0, floor_share=0.1)
 
 
 def steps(seed: int = 3, **levels: tuple[float, float]) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from mimir_core.analysis.log_steps import LogLine
 from mimir_core.analysis.templates import TemplateGroups
 from mimir_core.config import LogChangeSettings, TemplateSettings
 
-SETTINGS = LogChangeSettings(chance=0.05, always=0.99)
+SETTINGS = LogChangeSettings(chance=0.05, always=0.99, entry_share=0.1, names_another=0.5, mention_sigmas=3.0, shortest_name=3)
+TEMPLATES = TemplateSettings(evidence=20, max_words=30, max_shapes=1000, min_constant_words=2, alike_share=0.5, max_statements=20)
 Said = tuple[str, str]
 USUAL: list[Said] = [
     ("shop", "Shop#1 order received"),
@@ -26,7 +27,7 @@ def record(traces: Iterable[list[Said]], *, traced: bool = True) -> list[LogLine
 
 
 def compare(incident: Iterable[list[Said]], reference: Iterable[list[Said]], *, traced: bool = True) -> LogChanges:
-    miner = TemplateGroups(TemplateSettings(evidence=20, max_words=30, max_shapes=1000))
+    miner = TemplateGroups(TEMPLATES)
     return find_log_changes(record(incident, traced=traced), record(reference, traced=traced), miner, SETTINGS)
 
 
@@ -86,7 +87,7 @@ def test_who_names_another_as_failed_counts_half() -> None:
 def test_an_error_of_the_reference_that_is_gone_is_no_finding() -> None:
     failing = [*USUAL[:3], ("shop", "Shop#7 order failed")]
     lines = [line._replace(level="error") if "failed" in line.message else line for line in record([failing] * 30)]
-    miner = TemplateGroups(TemplateSettings(evidence=20, max_words=30, max_shapes=1000))
+    miner = TemplateGroups(TEMPLATES)
     assert find_log_changes(record([USUAL] * 30), lines, miner, SETTINGS).findings == []
 
 
@@ -100,14 +101,14 @@ def test_lines_without_a_trace_still_show_what_is_new_and_what_bursts() -> None:
 def test_a_shift_to_errors_is_a_finding_of_its_own() -> None:
     lines = record([USUAL] * 40)
     worse = [line._replace(level="error") if line.component == "stock" else line for line in lines]
-    miner = TemplateGroups(TemplateSettings(evidence=20, max_words=30, max_shapes=1000))
+    miner = TemplateGroups(TEMPLATES)
     (found,) = find_log_changes(worse, lines, miner, SETTINGS).findings
     assert (found.component, found.kind, found.incident) == ("stock", ChangeKind.SEVERITY, (80, 80))
 
 
 def test_a_line_that_was_collected_twice_counts_once_and_is_counted() -> None:
     lines = record([USUAL] * 20)
-    miner = TemplateGroups(TemplateSettings(evidence=20, max_words=30, max_shapes=1000))
+    miner = TemplateGroups(TEMPLATES)
     twice = [line for line in lines for _ in range(2)]
     assert find_log_changes(twice, lines, miner, SETTINGS) == LogChanges([], {"collected twice": 80})
 

@@ -17,7 +17,7 @@ def line(component: str, message: str, level: str = "error", time: float = 0.0) 
 
 
 def named(*lines: LogLine, names: Iterable[str] = frozenset(NAMES)) -> list[tuple[str, str]]:
-    return [(item.speaker, item.named) for item in find_complaints(lines, set(names)).made]
+    return [(item.speaker, item.named) for item in find_complaints(lines, set(names), shortest_name=3).made]
 
 
 def recording(**counts: tuple[int, int]) -> Complaints:
@@ -27,11 +27,11 @@ def recording(**counts: tuple[int, int]) -> Complaints:
         speaker, other = pair.replace("cart_db", "cart-db").split("__")
         for count, begin in ((before, 0.0), (after, ONSET)):
             lines += [line(speaker, f"{other} refused", time=begin + 500.0 * place / count) for place in range(count)]
-    return find_complaints(sorted(lines), NAMES)
+    return find_complaints(sorted(lines), NAMES, shortest_name=3)
 
 
 def mentions(said: Complaints, reference: Complaints = NOTHING) -> dict[str, Mention]:
-    return {item.component: item for item in find_mentions(said, reference, ONSET)}
+    return {item.component: item for item in find_mentions(said, reference, ONSET, sigmas=3.0)}
 
 
 @pytest.mark.parametrize(("level", "message"), [("error", "cart is gone"), ("fatal", "cart is gone"), ("", "ERROR cart is gone")])
@@ -90,9 +90,9 @@ def test_who_passes_the_complaint_on_is_left_with_what_it_does_not_pass_on() -> 
 
 def test_without_a_time_before_or_after_nothing_is_more_than_before() -> None:
     said = recording(web__mail=(0, 30))
-    assert list(find_mentions(said._replace(begin=ONSET), NOTHING, ONSET)) == []
-    assert list(find_mentions(said, NOTHING, END)) == []
-    assert list(find_mentions(NOTHING, NOTHING, ONSET)) == []
+    assert list(find_mentions(said._replace(begin=ONSET), NOTHING, ONSET, sigmas=3.0)) == []
+    assert list(find_mentions(said, NOTHING, END, sigmas=3.0)) == []
+    assert list(find_mentions(NOTHING, NOTHING, ONSET, sigmas=3.0)) == []
 
 
 def test_other_names_mean_other_names_and_nothing_else() -> None:

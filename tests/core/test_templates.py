@@ -6,7 +6,7 @@ from mimir_core.analysis.shapes import HOLE, shape_of
 from mimir_core.analysis.templates import TemplateGroups
 from mimir_core.config import TemplateSettings
 
-SETTINGS = TemplateSettings(evidence=20, max_words=30, max_shapes=1000)
+SETTINGS = TemplateSettings(evidence=20, max_words=30, max_shapes=1000, min_constant_words=2, alike_share=0.5, max_statements=20)
 NAMES = ("anna", "bert", "carl", "dora", "emil", "fritz", "gerd")
 
 

@@ -11,7 +11,9 @@ from mimir_core.analysis.trace_times import Slowness, find_slowness
 from mimir_core.config import TraceSettings
 from mimir_core.telemetry.signals import SPAN_COLUMNS, no_spans
 
-SETTINGS = TraceSettings(min_spans=5, noise_sigmas=3.0, slow_factor=2.0, slow_us=1000.0, break_z=5.0)
+SETTINGS = TraceSettings(
+    min_spans=5, noise_sigmas=3.0, slow_factor=2.0, slow_us=1000.0, break_z=5.0, usual_share=0.5, call_floor_share=0.25
+)
 USUAL = {"web": 20_000, "way": 1_000, "stock": 30_000, "mail": 300}
 
 
