@@ -184,7 +184,7 @@ def _score(answers: Sequence[RcaAnswer], checks: dict[str, list[Checks]], min_co
     return {
         "methods": {dataset: {told: methods for told, (methods, _) in found.items()} for dataset, found in scored.items()},
         "datasets": {dataset: {told: facts for told, (_, facts) in found.items()} for dataset, found in scored.items()},
-        "checks": {dataset: sum_up(found) for dataset, found in checks.items()},
+        "checks": sum_up(checks),
     }
 
 

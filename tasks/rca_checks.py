@@ -4,7 +4,7 @@ Comes in: an :class:`Engine`, signals and a truth. Goes out: :class:`Checks`. Su
 else in the benchmark.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -79,18 +79,29 @@ class Doubts:
         return [self.engine.perturbed(seed) for seed in range(self.perturbations)]
 
 
-def sum_up(checks: Sequence[Checks]) -> dict[str, Any]:
-    """Return the figures of one data set."""
+def sum_up(checks: Mapping[str, Sequence[Checks]]) -> dict[str, dict[str, Any]]:
+    """Return the figures of each data set."""
+    figures = {dataset: _figures(found) for dataset, found in checks.items()}
+    runs = {dataset: right.mean(axis=0) for dataset, found in checks.items() if (right := _right_when_perturbed(found)).size}
+    for dataset, at_1 in runs.items():
+        figures[dataset]["ac@1_when_perturbed"] = {"mean": round(float(at_1.mean()), 4), "min": round(float(at_1.min()), 4)}
+        if elsewhere := [other for name, other in runs.items() if name != dataset]:
+            figures[dataset]["ac@1_with_constants_best_elsewhere"] = round(float(at_1[np.mean(elsewhere, axis=0).argmax()]), 4)
+    return figures
+
+
+def _figures(checks: Sequence[Checks]) -> dict[str, Any]:
     alarms = [entry.raises_false_alarm for entry in checks if entry.raises_false_alarm is not None]
     same = [entry.is_same_renamed for entry in checks if entry.is_same_renamed is not None]
-    right = np.array([entry.right_when_perturbed for entry in checks if entry.right_when_perturbed], dtype=float)
     figures: dict[str, Any] = {"quiet_times": {"cases": len(alarms), "alarms": sum(alarms)}}
     if same:
         figures["same_when_renamed"] = {"cases": len(same), "same": sum(same)}
-    if right.size:
-        at_1 = right.mean(axis=0)
-        figures["ac@1_when_perturbed"] = {"mean": round(float(at_1.mean()), 4), "min": round(float(at_1.min()), 4)}
     return figures
+
+
+def _right_when_perturbed(checks: Sequence[Checks]) -> np.ndarray:
+    """Shape (cases, runs)."""
+    return np.array([entry.right_when_perturbed for entry in checks if entry.right_when_perturbed], dtype=float)
 
 
 def _raises_false_alarm(engine: Engine, signals: Signals, failed: datetime) -> bool | None:

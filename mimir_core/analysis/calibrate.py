@@ -2,8 +2,8 @@
 
 Comes in: a ranking with its suspicions. Goes out: a probability. Method: logistic regression on a few features of the ranking,
 fitted on simulated incidents alone by ``benchmarks/calibrate.py`` (Platt, "Probabilistic Outputs for Support Vector Machines",
-1999). Surprise: the weights are data (``calibration.json``), with the command and the figures that made them beside them;
-nothing is unpickled.
+1999). Surprises: an incident that somebody noticed is taken for granted, else the numbers must show that there is one; the
+weights are data (``calibration.json``), with the command and the figures that made them beside them; nothing is unpickled.
 """
 
 import json
@@ -25,21 +25,45 @@ _LEAST = 1e-3
 """Suspicions are kept so far away from 0 and 1, so that their log-odds are finite."""
 
 
+class LogisticRegression(Settings):
+    """A fitted answer to a question."""
+
+    cases: int = Field(ge=1)
+    figures: dict[str, float]
+    """How well it did on simulated cases that it was not fitted on."""
+    intercept: float
+    weights: dict[str, float]
+
+    def probability(self, features: dict[str, float]) -> float:
+        """Return the probability that the answer is yes."""
+        log_odds = self.intercept + sum(weight * features[name] for name, weight in self.weights.items())
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, log_odds))))
+
+
 class Calibration(Settings):
     """The fitted weights."""
 
     made_by: str
     """The command."""
-    cases: int = Field(ge=1)
-    figures: dict[str, float]
-    """How well it did on simulated incidents that it was not fitted on."""
-    intercept: float
-    weights: dict[str, float]
+    is_incident: LogisticRegression
+    """Whether anything is wrong at all."""
+    is_right: LogisticRegression
+    """Whether the first component is at fault, if something is wrong."""
 
-    def probability(self, features: dict[str, float]) -> float:
-        """Return the probability that the first component is right."""
-        log_odds = self.intercept + sum(weight * features[name] for name, weight in self.weights.items())
-        return 1 / (1 + math.exp(-max(-50.0, min(50.0, log_odds))))
+
+def confidence_in(ranking: Sequence[tuple[str, float]], suspicions: Sequence[Suspicion], *, is_noticed: bool) -> float:
+    """Return the probability that the first component is at fault; 0 where nothing is suspected.
+
+    Args:
+        ranking: Components and how suspect they are, most suspect first.
+        suspicions: Why.
+        is_noticed: Whether somebody, or an alert, noticed an incident; else the numbers must also show that there is one.
+    """
+    if not suspicions:
+        return 0.0
+    features, fitted = features_of(ranking, suspicions), read_calibration()
+    right = fitted.is_right.probability(features)
+    return right if is_noticed else right * fitted.is_incident.probability(features)
 
 
 def features_of(ranking: Sequence[tuple[str, float]], suspicions: Sequence[Suspicion]) -> dict[str, float]:

@@ -10,13 +10,13 @@ what the incident is about, with nothing that connects the two, counts half.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
 from mimir_core.analysis.last_words import LAST_WORDS
 from mimir_core.analysis.signs import SignTable, blamed_component
-from mimir_core.analysis.suspects import Suspicion
+from mimir_core.analysis.suspects import Suspicion, out_of_bounds
 from mimir_core.records import Candidate, Direction, Evidence, EvidenceKind, FaultKind, Outcome
 from mimir_core.telemetry.signals import UNKNOWN_COMPONENT, are_related
 
@@ -31,6 +31,8 @@ _UNSUSPECTED = 0.6
 """What series count of a component that the comparison with all others does not suspect at all."""
 _SIGNAL_WEIGHTS = {"time": 0.6, "shape": 0.6, "log": 0.5, "mention": 0.4, "flow": 0.7, "traffic": 0.5}
 """What a suspicion counts as a vote; a level votes by the family of its metric, like all series."""
+_WHERE = ("flow", "time")
+"""Signals that say where time and requests are lost, but not by what."""
 _CHANGE_WEIGHT = 0.9
 _ONLY_FELT = 0.5
 """What users feel is what is to be explained: alone it carries no cause."""
@@ -48,7 +50,7 @@ def rank_candidates(
     table: SignTable,
     affected: str | None = None,
     suspected: Mapping[str, float] | None = None,
-    reasons_of: Iterable[tuple[Evidence, Suspicion]] = (),
+    reasons_of: Sequence[tuple[Evidence, Suspicion]] = (),
 ) -> tuple[Candidate, ...]:
     """Return the possible causes, best first; ties in the order of names, so that the same evidence ranks the same.
 
@@ -63,11 +65,7 @@ def rank_candidates(
     highest = max(suspected.values(), default=0.0)
     items = [item for item in evidence if item.outcome is Outcome.DATA]
     components = {item.component for item in items if item.component}
-    suspicious = [
-        _Vote(item.component, item.fault_kind, item.strength * _SIGNAL_WEIGHTS[item.signal], evidence)
-        for evidence, item in reasons_of
-        if item.signal in _SIGNAL_WEIGHTS
-    ]
+    suspicious = list(_votes_of(reasons_of))
     told = {vote.item.id for vote in suspicious}
     own = [vote for item in items if item.id not in told and (vote := _vote(item, components, table))]
     votes = [*_explain(_settle(own, table, affected), table), *suspicious]
@@ -92,6 +90,19 @@ def rank_candidates(
             )
         )
     return tuple(sorted(candidates, key=lambda candidate: (-candidate.score, candidate.component, candidate.fault_kind)))
+
+
+def _votes_of(reasons: Sequence[tuple[Evidence, Suspicion]]) -> Iterator[_Vote]:
+    """Yield what suspicions speak for; what is lost at a component speaks for what is out of bounds there, too."""
+    causes = out_of_bounds(item for _, item in reasons)
+    for evidence, item in reasons:
+        if item.signal not in _SIGNAL_WEIGHTS:
+            continue
+        vote = _Vote(item.component, item.fault_kind, item.strength * _SIGNAL_WEIGHTS[item.signal], evidence)
+        if item.signal in _WHERE and item.component in causes:
+            vote = vote._replace(weight=vote.weight * _EXPLAINED)
+            yield vote._replace(fault_kind=causes[item.component])
+        yield vote
 
 
 def _vote(item: Evidence, components: set[str], table: SignTable) -> _Vote | None:

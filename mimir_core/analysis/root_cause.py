@@ -12,13 +12,13 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from mimir_core.analysis.calibrate import features_of, read_calibration
+from mimir_core.analysis.calibrate import confidence_in
 from mimir_core.analysis.changes import ChangeVerdict, judge_changes
 from mimir_core.analysis.culprits import Investigation
 from mimir_core.analysis.onset import find_onset
 from mimir_core.analysis.scene import Scene, SceneLine
 from mimir_core.analysis.signs import SignTable
-from mimir_core.analysis.suspects import Suspicion, fuse
+from mimir_core.analysis.suspects import Suspicion, fuse, out_of_bounds
 from mimir_core.config import Params
 from mimir_core.records import FaultKind
 from mimir_core.telemetry.signals import Calls, Signals
@@ -38,7 +38,7 @@ class RootCause:
     suspicions: tuple[Suspicion, ...]
     """Why."""
     confidence: float
-    """Probability that the first one is right."""
+    """Probability that the first one is at fault."""
     fault_kind: FaultKind
     """What kind of fault the first one has; NONE where nothing is suspected."""
     change: ChangeVerdict | None = None
@@ -64,16 +64,22 @@ def find_root_cause(signals: Signals, noticed: datetime | None, table: SignTable
     ranking = (*fused.items(), *((component, 0.0) for component in unsuspected))
     suspects = [component for component, _ in ranking[:_SUSPECTS]]
     scene = _scene(signals, investigation.calls, suspects)
-    first = max(suspicions, key=lambda item: (item.component == ranking[0][0], item.strength), default=None)
     return RootCause(
         onset=onset,
         ranking=ranking,
         suspicions=suspicions,
-        confidence=read_calibration().probability(features_of(ranking, suspicions)) if suspicions else 0.0,
-        fault_kind=first.fault_kind if first else FaultKind.NONE,
+        confidence=confidence_in(ranking, suspicions, is_noticed=noticed is not None),
+        fault_kind=_fault_of(ranking[0][0], suspicions) if ranking else FaultKind.NONE,
         change=None if signals.changes.is_empty else judge_changes(signals.changes, scene, params.changes),
         calls=investigation.calls,
     )
+
+
+def _fault_of(component: str, suspicions: Sequence[Suspicion]) -> FaultKind:
+    """What is out of bounds at a component, else what its strongest reason says."""
+    reasons = [item for item in suspicions if item.component == component]
+    strongest = max(reasons, key=lambda item: item.strength).fault_kind if reasons else FaultKind.NONE
+    return out_of_bounds(reasons).get(component, strongest)
 
 
 def _scene(signals: Signals, calls: Calls, suspects: Sequence[str]) -> Scene:

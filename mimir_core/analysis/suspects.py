@@ -23,10 +23,8 @@ from mimir_core.telemetry.signals import Calls
 
 _PILED_UP = (FaultKind.DATABASE, FaultKind.QUEUE)
 """Connections and messages pile up where a callee is slow."""
-_COMMON_CAUSE = 5.0
-"""By how much each further caller that loses raises the odds that what they all call is at fault."""
-_OWN_FAULT = 2.0
-"""The odds that a single caller is at fault itself."""
+_OUT_OF_BOUNDS = 0.5
+"""A level from this strength on is far out of bounds."""
 
 
 class Suspicion(NamedTuple):
@@ -80,7 +78,7 @@ def suspect_losses(losses: Iterable[Loss], settings: SuspectSettings) -> list[Su
     return [Suspicion(loss.component, "flow", fault[loss.kind], squash(loss.share, half[loss.kind]), loss) for loss in losses]
 
 
-def suspect_unmeasured(losses: Sequence[Suspicion], calls: Calls) -> list[Suspicion]:
+def suspect_unmeasured(losses: Sequence[Suspicion], calls: Calls, settings: SuspectSettings) -> list[Suspicion]:
     """Suspect whose own loss nobody measures, where all who call it lose: the more of them, the surer.
 
     The mean of what its callers are suspected of, times how likely one common cause is rather than a fault in each of them:
@@ -89,6 +87,7 @@ def suspect_unmeasured(losses: Sequence[Suspicion], calls: Calls) -> list[Suspic
     Args:
         losses: What :func:`suspect_losses` found, steady components too.
         calls: Who calls whom.
+        settings: The ``suspects`` section.
     """
     found = []
     for fault in dict.fromkeys(item.fault_kind for item in losses):
@@ -99,7 +98,8 @@ def suspect_unmeasured(losses: Sequence[Suspicion], calls: Calls) -> list[Suspic
                 callers.setdefault(callee, []).append(measured[caller])
         for callee, lost in callers.items():
             worst = max(lost, key=lambda item: item.strength)
-            strength = fmean(item.strength for item in lost) * squash(_COMMON_CAUSE ** (len(lost) - 1), _OWN_FAULT)
+            odds = settings.common_cause ** (len(lost) - 1)
+            strength = fmean(item.strength for item in lost) * squash(odds, settings.own_fault)
             if strength > 0:
                 found.append(Suspicion(callee, "flow", fault, strength, worst.finding))
     return found
@@ -191,12 +191,12 @@ def suspect_calls(slow: Sequence[Slowness], fault: FaultKind, half: float) -> li
     return found
 
 
-def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float) -> list[Suspicion]:
+def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float, settings: SuspectSettings) -> list[Suspicion]:
     """Suspect whose operations go on differently.
 
-    A call that was made and that nobody answers any more speaks against who used to, and half as much against the caller.
-    Where an operation ends early after a call, who answered is suspected if it changed itself, else the one that ended; the
-    other half as much. Who is called by another that changed is given other work, so that half of its change is explained.
+    A call that was made and that nobody answers any more speaks against who used to, and less against the caller. Where an
+    operation ends early after a call, who answered is suspected if it changed itself, else the one that ended; the other
+    less. Who is called by another that changed is given other work, which explains a part of its change.
     """
     clearest: dict[tuple[str, ...], Break] = {}
     for step in breaks:  # the surest first
@@ -209,13 +209,13 @@ def suspect_breaks(breaks: Sequence[Break], calls: Calls, threshold: float) -> l
         blamed, other, fault = step.component, step.previous_component, FaultKind.CODE_CHANGE
         if step.answered_by and step.previous == START and step.following == END and step.z > 0:
             blamed, other, fault = step.answered_by, blamed, FaultKind.CRASH
-            found.append(Suspicion(other, "shape", FaultKind.DEPENDENCY, strength / 2, step))
+            found.append(Suspicion(other, "shape", FaultKind.DEPENDENCY, strength * settings.shared_blame, step))
         elif step.following == END and step.z > 0 and other != blamed:
             if other in changed:
                 blamed, other = other, blamed
-            found.append(Suspicion(other, "shape", fault, strength / 2, step))
+            found.append(Suspicion(other, "shape", fault, strength * settings.shared_blame, step))
         elif any(caller in changed for caller, callee in calls if callee == blamed != caller):
-            strength /= 2
+            strength *= settings.shared_blame
         found.append(Suspicion(blamed, "shape", fault, strength, step))
     return found
 
@@ -234,6 +234,12 @@ def suspect_mentions(mentions: Iterable[Mention], half: float) -> list[Suspicion
     return [
         Suspicion(item.component, "mention", FaultKind.DEPENDENCY, item.share * squash(item.own, half), item) for item in mentions
     ]
+
+
+def out_of_bounds(suspicions: Iterable[Suspicion]) -> dict[str, FaultKind]:
+    """Return the components with a resource far out of bounds, and what that is: why time and requests are lost there."""
+    levels = [item for item in suspicions if item.signal == "level" and item.strength >= _OUT_OF_BOUNDS]
+    return {item.component: item.fault_kind for item in sorted(levels, key=lambda item: item.strength)}
 
 
 def fuse(suspicions: Iterable[Suspicion]) -> dict[str, float]:

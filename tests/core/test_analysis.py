@@ -14,6 +14,7 @@ from mimir_core.analysis.logs import find_templates
 from mimir_core.analysis.rank import rank_candidates
 from mimir_core.analysis.signs import find_signs, read_signs
 from mimir_core.analysis.spelling import find_misspellings
+from mimir_core.analysis.suspects import Suspicion
 from mimir_core.analysis.templates import TemplateGroups
 from mimir_core.config import DetectSettings, LogSettings, TemplateSettings
 from mimir_core.errors import ParamsError
@@ -21,7 +22,7 @@ from mimir_core.records import Direction, Evidence, EvidenceKind, FaultKind
 from mimir_core.telemetry.signals import State, Statement
 
 DETECT = DetectSettings(min_points=5, threshold=6, min_relative_change=0.15)
-TEMPLATES = TemplateSettings(evidence=20, max_words=30, max_shapes=1000)
+TEMPLATES = TemplateSettings(evidence=20, max_words=30, max_shapes=1000, min_constant_words=2, alike_share=0.5, max_statements=20)
 LOGS = LogSettings(burst_ratio=3)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NO_SPAN = LogSpan(None, None)
@@ -89,6 +90,20 @@ def test_an_alert_or_a_metric_that_is_called_like_a_sign_bears_none() -> None:
     for kind in (EvidenceKind.ALERT, EvidenceKind.METRIC, EvidenceKind.RUNBOOK):
         item = Evidence(kind=kind, component="web", subject="OOMKilled", origin="x", score=1.0)
         assert rank_candidates([item], read_signs()) == ()
+
+
+def _reason(signal: str, fault: FaultKind, strength: float) -> tuple[Evidence, Suspicion]:
+    item = Evidence(kind=EvidenceKind.TRACE, component="web", subject=signal, origin="x", score=strength)
+    return item, Suspicion("web", signal, fault, strength, None)
+
+
+def test_time_lost_where_a_resource_is_out_of_bounds_speaks_for_the_resource() -> None:
+    lost, level = _reason("flow", FaultKind.LATENCY, 0.9), _reason("level", FaultKind.DISK, 0.6)
+    faults = {
+        reasons: [c.fault_kind for c in rank_candidates([], read_signs(), reasons_of=reasons)]
+        for reasons in ((lost,), (lost, level))
+    }
+    assert faults == {(lost,): [FaultKind.LATENCY], (lost, level): [FaultKind.DISK, FaultKind.LATENCY]}
 
 
 def test_a_series_that_stops_is_news() -> None:

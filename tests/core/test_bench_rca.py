@@ -15,6 +15,7 @@ from mimir_core.config import read_params
 from mimir_core.errors import InputError
 from tasks import paths
 from tasks.bench_rca import RcaOptions, bench_rca
+from tasks.rca_checks import Checks, sum_up
 
 START, STEP, ROWS = 1_780_000_000, 60, 40
 COMPONENTS = ("gate", "cart", "stock", "mail")
@@ -180,6 +181,14 @@ def test_other_names_and_constants_are_tried_on_request(tmp_path: Path) -> None:
     checks = run(tmp_path / "shop", rename_seed=3, perturbations=2)["checks"]["shop"]
     assert checks["same_when_renamed"] == {"cases": 1, "same": 1}
     assert checks["ac@1_when_perturbed"] == {"mean": 1, "min": 1}
+
+
+def test_constants_are_also_taken_from_where_they_are_not_tested() -> None:
+    first_is_best = Checks(raises_false_alarm=None, is_same_renamed=None, right_when_perturbed=[True, False])
+    second_is_best = Checks(raises_false_alarm=None, is_same_renamed=None, right_when_perturbed=[False, True])
+    figures = sum_up({"shop": [first_is_best], "bank": [second_is_best, first_is_best, second_is_best]})
+    assert figures["shop"]["ac@1_with_constants_best_elsewhere"] == 0
+    assert figures["bank"]["ac@1_with_constants_best_elsewhere"] == pytest.approx(1 / 3, abs=1e-4)
 
 
 def test_a_folder_without_cases_is_an_error(tmp_path: Path) -> None:

@@ -1,19 +1,13 @@
 """What the engine suspects becomes evidence that says what was seen."""
 
-import math
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
-
-from mimir_core.analysis.calibrate import features_of, read_calibration
 from mimir_core.analysis.findings import describe_findings
 from mimir_core.analysis.levels import Shift
 from mimir_core.analysis.mentions import Mention
 from mimir_core.analysis.root_cause import RootCause
 from mimir_core.analysis.suspects import Suspicion
 from mimir_core.analysis.trace_shape import END, Break
-from mimir_core.errors import ParamsError
 from mimir_core.records import Evidence, EvidenceKind, FaultKind, Measurement
 
 ONSET = datetime(2026, 3, 1, 2, tzinfo=UTC)
@@ -50,40 +44,9 @@ def test_a_faint_suspicion_is_no_evidence() -> None:
     assert not list(describe_findings(_cause(BREAK, "shape", strength=0.1), []))
 
 
-def test_a_clear_lead_is_more_probable_than_a_crowd() -> None:
-    clear = (("web", 0.9), ("cart", 0.1), ("db", 0.0))
-    crowd = (("web", 0.9), ("cart", 0.85), ("db", 0.8))
-    reasons = _cause(BREAK, "shape").suspicions
-    calibration = read_calibration()
-    assert calibration.probability(features_of(clear, reasons)) > calibration.probability(features_of(crowd, reasons))
-
-
-def _suspicion(component: str, signal: str, strength: float) -> Suspicion:
-    return Suspicion(component, signal, FaultKind.CPU, strength, None)
-
-
 def test_errors_that_name_a_component_are_evidence_with_the_line() -> None:
     mention = Mention("cart", before=0.1, after=12.0, own=20, share=1.0, example="dial cart: connection refused")
     [(evidence, _)] = describe_findings(_cause(mention, "mention"), [])
     assert evidence.value
     assert (evidence.kind, evidence.excerpt) == (EvidenceKind.LOG, "dial cart: connection refused")
     assert (evidence.value.before, evidence.value.after) == (0.1, 12.0)
-
-
-def test_certainty_is_a_finite_feature() -> None:
-    features = features_of((("web", 1.0),), [_suspicion("web", "flow", 1.0)])
-    assert features == pytest.approx({"first": math.log(999), "signals": 1, "rivals": 0})
-
-
-def test_rivals_are_at_least_half_as_suspect_and_faint_signals_do_not_count() -> None:
-    reasons = [_suspicion("web", "log", 0.1), _suspicion("web", "time", 0.09), _suspicion("db", "shape", 0.9)]
-    features = features_of((("web", 0.8), ("db", 0.4), ("mail", 0.39)), reasons)
-    assert features["signals"] == 1
-    assert features["rivals"] == pytest.approx(math.log(2))
-
-
-def test_a_broken_calibration_stops_the_start(tmp_path: Path) -> None:
-    file = tmp_path / "calibration.json"
-    file.write_text('{"weights": 3}')
-    with pytest.raises(ParamsError, match="calibration"):
-        read_calibration(file)

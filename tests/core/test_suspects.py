@@ -12,6 +12,7 @@ from mimir_core.analysis.suspects import (
     Suspicion,
     explain,
     fuse,
+    out_of_bounds,
     suspect_breaks,
     suspect_calls,
     suspect_levels,
@@ -28,7 +29,16 @@ from mimir_core.records import Direction, FaultKind
 from mimir_core.telemetry.signals import Calls
 
 SETTINGS = SuspectSettings(
-    level_half=0.3, latency_half=0.2, traffic_half=1.0, failures_half=0.02, time_half=0.1, log_half=0.2, mention_half=5.0
+    level_half=0.3,
+    latency_half=0.2,
+    traffic_half=1.0,
+    failures_half=0.02,
+    time_half=0.1,
+    log_half=0.2,
+    mention_half=5.0,
+    common_cause=5.0,
+    own_fault=2.0,
+    shared_blame=0.5,
 )
 FAMILIES = {
     "cpu": MetricFamily(fault=FaultKind.CPU, weight=0.5, bad=Direction.UP, names=("cpu",)),
@@ -111,7 +121,7 @@ def lost(**strengths: float) -> list[Suspicion]:
 
 
 def ranked(losses: list[Suspicion], calls: Calls) -> list[str]:
-    return list(fuse(explain([*losses, *suspect_unmeasured(losses, calls)], calls)))
+    return list(fuse(explain([*losses, *suspect_unmeasured(losses, calls, SETTINGS)], calls)))
 
 
 def test_a_callee_that_nobody_measures_comes_before_its_callers_if_all_of_them_lose() -> None:
@@ -126,23 +136,23 @@ def test_a_single_caller_comes_before_the_callee_that_nobody_measures() -> None:
 def test_a_steady_caller_clears_the_callee_that_nobody_measures() -> None:
     calls = frozenset({("web", "db"), ("cart", "db"), ("mail", "db")})
     losses = lost(web=0.8, cart=0.8, mail=0.8)
-    [all_lose] = suspect_unmeasured(losses, calls)
-    [one_is_steady] = suspect_unmeasured([*losses[:2], losses[2]._replace(strength=0.0)], calls)
+    [all_lose] = suspect_unmeasured(losses, calls, SETTINGS)
+    [one_is_steady] = suspect_unmeasured([*losses[:2], losses[2]._replace(strength=0.0)], calls, SETTINGS)
     assert one_is_steady.strength == pytest.approx(all_lose.strength * 2 / 3)
-    assert suspect_unmeasured(lost(web=0.0, cart=0.0), calls) == []
+    assert suspect_unmeasured(lost(web=0.0, cart=0.0), calls, SETTINGS) == []
 
 
 def test_a_callee_that_is_measured_speaks_for_itself() -> None:
     calls = frozenset({("web", "db"), ("cart", "db")})
-    assert suspect_unmeasured(lost(web=0.8, cart=0.8, db=0.0), calls) == []
+    assert suspect_unmeasured(lost(web=0.8, cart=0.8, db=0.0), calls, SETTINGS) == []
 
 
 def test_seconds_and_failures_of_callers_are_counted_apart() -> None:
     calls = frozenset({("web", "db"), ("cart", "db")})
     failed = suspicion("cart", "flow", 0.8, FaultKind.DEPENDENCY)
-    found = suspect_unmeasured([*lost(web=0.8), failed], calls)
+    found = suspect_unmeasured([*lost(web=0.8), failed], calls, SETTINGS)
     assert {(item.component, item.fault_kind) for item in found} == {("db", FaultKind.LATENCY), ("db", FaultKind.DEPENDENCY)}
-    together = suspect_unmeasured(lost(web=0.8, cart=0.8), calls)
+    together = suspect_unmeasured(lost(web=0.8, cart=0.8), calls, SETTINGS)
     assert max(item.strength for item in found) < together[0].strength
 
 
@@ -171,9 +181,9 @@ def test_own_time_counts_as_a_share_of_a_trace_and_of_the_slow_spans() -> None:
 
 
 def test_an_operation_that_ends_early_blames_who_answered_if_that_one_changed_itself() -> None:
-    found = fuse(suspect_breaks([broken("web", "db"), broken("db", "db")], frozenset(), 5.0))
+    found = fuse(suspect_breaks([broken("web", "db"), broken("db", "db")], frozenset(), 5.0, SETTINGS))
     assert next(iter(found)) == "db"
-    alone = {item.component: item.strength for item in suspect_breaks([broken("web", "db")], frozenset(), 5.0)}
+    alone = {item.component: item.strength for item in suspect_breaks([broken("web", "db")], frozenset(), 5.0, SETTINGS)}
     assert alone["web"] == pytest.approx(0.6)
     assert alone["db"] == pytest.approx(0.3)
 
@@ -183,13 +193,13 @@ def unanswered(z: float, previous: str = START) -> Break:
 
 
 def test_a_call_that_nobody_answers_any_more_speaks_against_who_used_to() -> None:
-    strengths = {item.component: item.strength for item in suspect_breaks([unanswered(z=15.0)], frozenset(), 5.0)}
+    strengths = {item.component: item.strength for item in suspect_breaks([unanswered(z=15.0)], frozenset(), 5.0, SETTINGS)}
     assert strengths == {"db": pytest.approx(0.6), "web": pytest.approx(0.3)}
 
 
 @pytest.mark.parametrize("step", [unanswered(z=-15.0), unanswered(z=15.0, previous="look up")])
 def test_a_call_that_is_answered_does_not_speak_against_who_answers(step: Break) -> None:
-    assert {item.component for item in suspect_breaks([step], frozenset(), 5.0)} == {"web"}
+    assert {item.component for item in suspect_breaks([step], frozenset(), 5.0, SETTINGS)} == {"web"}
 
 
 def test_whom_the_errors_of_others_name_is_suspected_by_how_many_and_by_its_share_of_them() -> None:
@@ -203,17 +213,17 @@ def test_whom_the_errors_of_others_name_is_suspected_by_how_many_and_by_its_shar
 
 def test_who_is_called_by_one_that_changed_is_given_other_work() -> None:
     steps = [broken("web", "web"), broken("db", "db", "other")]
-    strengths = {item.component: item.strength for item in suspect_breaks(steps, frozenset({("web", "db")}), 5.0)}
+    strengths = {item.component: item.strength for item in suspect_breaks(steps, frozenset({("web", "db")}), 5.0, SETTINGS)}
     assert strengths["db"] == strengths["web"] / 2
 
 
 def test_a_call_of_oneself_is_no_excuse() -> None:
     steps = [broken("web", "web")]
-    assert suspect_breaks(steps, frozenset({("web", "web")}), 5.0) == suspect_breaks(steps, frozenset(), 5.0)
+    assert suspect_breaks(steps, frozenset({("web", "web")}), 5.0, SETTINGS) == suspect_breaks(steps, frozenset(), 5.0, SETTINGS)
 
 
 def test_a_step_within_the_noise_breaks_nothing() -> None:
-    assert suspect_breaks([broken("web", "db", z=4.9), broken("db", "db", START, z=-4.9)], frozenset(), 5.0) == []
+    assert suspect_breaks([broken("web", "db", z=4.9), broken("db", "db", START, z=-4.9)], frozenset(), 5.0, SETTINGS) == []
 
 
 def test_two_signals_are_two_reasons_and_two_series_of_one_are_not() -> None:
@@ -225,6 +235,16 @@ def test_two_signals_are_two_reasons_and_two_series_of_one_are_not() -> None:
 def test_the_most_suspect_comes_first_in_whatever_order_they_were_found() -> None:
     found = [suspicion("db", "level", 0.5), suspicion("web", "log", 0.6), suspicion("mail", "flow", 0.1)]
     assert {tuple(fuse(order)) for order in permutations(found)} == {("web", "db", "mail")}
+
+
+def test_a_resource_is_out_of_bounds_from_one_half_on_and_the_furthest_one_counts() -> None:
+    reasons = [
+        suspicion("stock", "level", 0.6, FaultKind.DISK),
+        suspicion("stock", "level", 0.5, FaultKind.CPU),
+        suspicion("stock", "flow", 0.9, FaultKind.LATENCY),
+        suspicion("web", "level", 0.49, FaultKind.CPU),
+    ]
+    assert out_of_bounds(reasons) == {"stock": FaultKind.DISK}
 
 
 def test_other_names_mean_other_names_and_nothing_else() -> None:
