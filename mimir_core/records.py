@@ -174,6 +174,7 @@ class EvidenceKind(StrEnum):
     TRACE = "trace"
     KUBERNETES = "kubernetes"
     CHANGE = "change"
+    FORECAST = "forecast"
     RUNBOOK = "runbook"
 
 

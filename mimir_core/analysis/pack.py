@@ -17,6 +17,7 @@ from mimir_core.analysis.detect import compare_series, find_onset
 from mimir_core.analysis.findings import describe_change, describe_findings
 from mimir_core.analysis.kubernetes import examine_objects
 from mimir_core.analysis.last_words import find_last_words
+from mimir_core.analysis.limits import warn_of_limits
 from mimir_core.analysis.lines import LogSpan
 from mimir_core.analysis.logs import find_templates
 from mimir_core.analysis.rank import rank_candidates
@@ -63,9 +64,11 @@ class EvidenceEngine:
         span = LogSpan.of(signals.statements, incident.opened_at if quiet else onset, is_seen=not quiet)
         statements = [*signals.statements, *examine_objects(signals.manifests), *describe_load(signals.query_loads)]
         statements.extend(find_misspellings(statements))
+        compared = list(compare_series(signals.metrics, onset, signals.metrics_origin, self.params.detect))
         found = [
             *_alerts(incident),
-            *compare_series(signals.metrics, onset, signals.metrics_origin, self.params.detect),
+            *compared,
+            *warn_of_limits(signals.metrics, onset, signals.metrics_origin, self.table, self.params.anomaly),
             *find_signs(statements, span, self.table),
             *find_templates(statements, span, TemplateGroups(self.params.culprits.templates), self.params.logs),
             *_fine_states(statements),
@@ -81,11 +84,10 @@ class EvidenceEngine:
         found.extend(self._passages(incident, candidates, found))
         unique = {item.id: item for item in found}
         kept = _trim(list(unique.values()), incident, candidates, self.params.diagnose.max_evidence)
-        compared = sum(item.kind is EvidenceKind.METRIC for item in found)
         dropped = signals.dropped + Counter(
             {
                 "evidence beyond diagnose.max_evidence": len(unique) - len(kept),
-                "series with fewer points than detect.min_points": signals.metrics.shape[1] - compared,
+                "series with fewer points than detect.min_points": signals.metrics.shape[1] - len(compared),
             }
         )
         pack = EvidencePack(

@@ -63,6 +63,8 @@ def _say(claim: Claim, evidence: Evidence) -> str:
         return f"{claim.subject} {_movement(claim)} ({claim.unit})"
     if evidence.kind is EvidenceKind.CHANGE:
         return f"{speaker}: {evidence.excerpt}"
+    if evidence.kind is EvidenceKind.FORECAST:
+        return evidence.excerpt
     if claim.subject == QUIET:
         lines = "1 line" if claim.value == 1 else f"{claim.value:g} lines"
         return f"{speaker} logged nothing new and no sign of trouble in {lines}, at last {_quote(evidence)}"

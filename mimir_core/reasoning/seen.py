@@ -15,6 +15,7 @@ from mimir_core.records import Claim, Direction, Evidence, EvidenceKind, Evidenc
 
 _MAX_SYMPTOMS = 6
 _MAX_STATES = 3
+_MAX_WARNINGS = 2
 
 
 class Sight:
@@ -36,16 +37,21 @@ class Sight:
             i for i in self._of(EvidenceKind.LOG) if not self._table.sign_of(i) and i.score > 0 and i.subject != LAST_WORDS
         ]
         templates.sort(key=lambda item: (not self._is_affected(item), -item.score, -_lines(item), item.subject))
-        shown = [*alerts[:1], *moved[: _MAX_SYMPTOMS - 2], *templates][:_MAX_SYMPTOMS]
+        warnings = [item for item in self._warnings() if self._is_affected(item)]
+        shown = [*alerts[:1], *moved[: _MAX_SYMPTOMS - 2], *warnings, *templates][:_MAX_SYMPTOMS]
         return tuple(claim_about(item) for item in shown) or self._states()
 
     def proofs_of_health(self) -> tuple[Claim, ...]:
-        """What shows that the affected component is well: what users feel, what brought it back, its states and its log."""
+        """What shows that the affected component is well: what users feel, what brought it back, its states and its log.
+
+        And what will not stay so: a limit that will be met, on any component.
+        """
         proofs = [item for item in self._pack.evidence if is_about(self._service, item) and self._proves_health(item)]
         proofs.sort(key=lambda i: (i.kind is not EvidenceKind.METRIC, not self._is_affected(i), i.component, i.subject))
         eased = [i for i in self._of(EvidenceKind.METRIC) if self._is_affected(i) and i.score > 0 and self._family(i)]
         claims = [claim_about(item) for item in (*proofs[:1], *eased[:2], *proofs[1:])]
-        return (*claims[:1], *self._recoveries(), *claims[1:])[:_MAX_SYMPTOMS]
+        warnings = [claim_about(item) for item in self._warnings()]
+        return (*(*claims[:1], *self._recoveries(), *claims[1:])[: _MAX_SYMPTOMS - len(warnings)], *warnings)
 
     def is_worrying(self, item: Evidence) -> bool:
         """A series that moved worries, unless it is one whose rise would be bad and it fell; fewer requests do worry."""
@@ -70,6 +76,12 @@ class Sight:
         signed = sorted(signed)[:-1] or signed
         claims = {sign.means: _in_words(item, sign) for *_, item, sign in signed[:_MAX_STATES]}
         return tuple(claims.values()) or self.proofs_of_health()
+
+    def _warnings(self) -> list[Evidence]:
+        """Which limits will be met, the affected component's first, then the soonest."""
+        found = self._of(EvidenceKind.FORECAST)
+        hours = {item.id: item.value.after or 0.0 for item in found if item.value}
+        return sorted(found, key=lambda item: (not self._is_affected(item), hours.get(item.id, 0.0)))[:_MAX_WARNINGS]
 
     def _recoveries(self) -> Iterator[Claim]:
         """What brought the affected component back: said of it, or by another that names it."""

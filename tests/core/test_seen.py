@@ -1,8 +1,11 @@
 """The first screen says what was seen: the alert's own words, states, what brought a system back, and who drives a fault."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from mimir_core.analysis.pack import EvidenceEngine
@@ -22,10 +25,16 @@ READS = QueryLoad("db", "SELECT 1", 2.0, {"IO:DataFileRead": 2.0}, "load.json")
 
 
 def _diagnose(
-    service: str, *statements: Statement, alerts: tuple[Alert, ...] = (), loads: tuple[QueryLoad, ...] = ()
+    service: str,
+    *statements: Statement,
+    alerts: tuple[Alert, ...] = (),
+    loads: tuple[QueryLoad, ...] = (),
+    metrics: pd.DataFrame | None = None,
 ) -> Diagnosis:
     incident = Incident(id="i", title=service, service=service, alerts=alerts)
     signals = Signals(incident, statements=list(statements), query_loads=list(loads))
+    if metrics is not None:
+        signals = replace(signals, metrics=metrics, metrics_origin="metrics.csv")
     pack = EvidenceEngine(lambda _query, _top_k: [], TABLE, PARAMS).build_pack(signals)
     return diagnose(pack, TABLE, read_safety_rules(), PARAMS.diagnose).diagnosis
 
@@ -54,6 +63,18 @@ def test_of_what_is_fine_and_yet_undetermined_it_is_said_that_it_is_fine() -> No
     diagnosis = _diagnose("web", FINE)
     assert diagnosis.verdict is Verdict.UNDETERMINED
     assert _texts(diagnosis) == "web reports itself fine"
+
+
+def test_a_healthy_answer_says_which_limit_will_be_met() -> None:
+    rows = np.arange(480)
+    table = {
+        ("web", "latency_p95_ms"): 50 + np.random.default_rng(1).normal(0, 1, len(rows)),
+        ("db", "disk_used_percent"): 88 + rows * 0.01 + np.random.default_rng(2).normal(0, 0.3, len(rows)),
+    }
+    index = pd.date_range("2026-03-01", periods=len(rows), freq="30s", tz="UTC")
+    diagnosis = _diagnose("web", FINE, metrics=pd.DataFrame(table, index))
+    assert diagnosis.verdict is Verdict.HEALTHY
+    assert diagnosis.symptoms[-1].text.startswith("db disk_used_percent moves +1.19 an hour and meets 100 in 6")
 
 
 @pytest.mark.parametrize(
