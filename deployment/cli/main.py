@@ -12,6 +12,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from deployment.cli.bench import bench
+from deployment.cli.detect import detect
 from deployment.cli.diagnose import diagnose
 from deployment.cli.doctor import doctor
 from deployment.cli.knowledge import knowledge, search
@@ -63,6 +64,7 @@ def version() -> None:
 
 
 app.command()(diagnose)
+app.command()(detect)
 app.command()(nightly)
 app.command()(simulate)
 app.command()(search)

@@ -43,6 +43,7 @@ def test_the_commands_are_the_documented_ones() -> None:
         "version",
         "bench",
         "diagnose",
+        "detect",
         "nightly",
         "simulate",
         "search",
