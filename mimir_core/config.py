@@ -414,6 +414,26 @@ class SimulateSettings(Settings):
         return self
 
 
+class StoreSettings(Settings):
+    """How incidents are kept, claimed and spared."""
+
+    busy_seconds: float = Field(gt=0)
+    """How long a writer waits for the one before it (SQLite)."""
+    connections: int = Field(ge=1)
+    """Connections that a process holds at most (PostgreSQL)."""
+    lease_seconds: float = Field(gt=0)
+    """A worker that is silent for longer has lost its claim."""
+    retry_seconds: float = Field(ge=0)
+    """Before a failed diagnosis is tried again; twice as long each time."""
+    max_tries: int = Field(ge=1)
+    """An incident whose diagnosis failed so often is parked."""
+    cooldown_seconds: float = Field(ge=0)
+    """An alert that fires so soon after its group's incident is over reopens that incident."""
+    storm_seconds: float = Field(gt=0)
+    storm_budget: int = Field(ge=1)
+    """Diagnoses that a tenant is given within ``storm_seconds``; further incidents are suppressed until then."""
+
+
 class Params(Settings):
     """The whole of params.yaml."""
 
@@ -429,6 +449,7 @@ class Params(Settings):
     anomaly: AnomalySettings
     diagnose: DiagnoseSettings
     simulate: SimulateSettings
+    store: StoreSettings
 
 
 def read_params(path: Path) -> Params:

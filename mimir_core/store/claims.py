@@ -1,0 +1,151 @@
+"""Who works on which incident: claims with a lease, conditional on a token.
+
+Comes in: a worker's name. Goes out: a :class:`Claim`, the most urgent job that is due. A claim is a random token in the row of
+the job; whoever heartbeats, finishes or gives back must show it, so that a worker that was thought dead and comes back writes
+nothing (fencing token: Kleppmann, "Designing Data-Intensive Applications", 2017, chapter 8). PostgreSQL workers skip rows that
+others are about to claim (``SKIP LOCKED``), SQLite lets one claim at a time. Surprise: a job whose worker died is not put back by
+anybody; its lease runs out, and it is simply due again. After too many tries it is parked, with the reason.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, Select, and_, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mimir_core.config import StoreSettings
+from mimir_core.errors import MimirError
+from mimir_core.records import Diagnosis, EvidencePack, Run, Verdict
+from mimir_core.store.database import Database
+from mimir_core.store.history import move
+from mimir_core.store.lifecycle import State
+from mimir_core.store.tables import diagnoses, incidents, jobs, packs, runs
+
+_DIED = "its worker stopped without a word"
+
+
+class Claim(NamedTuple):
+    """The right to work on an incident, until the lease ends."""
+
+    job_id: str
+    token: str
+    incident_id: str
+    tenant: str
+    worker: str
+    tries: int
+    """This one included."""
+
+
+class LostClaimError(MimirError):
+    """Somebody else has the job now, or it is done: what was worked out must not be written."""
+
+    http_status = 409
+
+
+async def claim(database: Database, worker: str, settings: StoreSettings, now: datetime) -> Claim | None:
+    """Claim the most urgent job that is due; None where there is none.
+
+    Raises:
+        BackendError: The database is away.
+    """
+    async with database.writing() as connection:
+        while row := (await connection.execute(_due(now))).one_or_none():
+            if row.tries >= settings.max_tries:
+                await _park(connection, row, worker, row.error or _DIED, now)
+                continue
+            token = secrets.token_hex(16)
+            await connection.execute(
+                update(jobs)
+                .where(jobs.c.id == row.id)
+                .values(token=token, worker=worker, tries=row.tries + 1, lease_until=_lease(settings, now), error=None)
+            )
+            if row.state != State.DIAGNOSING:
+                await move(connection, row.incident_id, State.DIAGNOSING, worker, "claimed", now)
+            return Claim(row.id, token, row.incident_id, row.tenant, worker, row.tries + 1)
+    return None
+
+
+async def heartbeat(database: Database, held: Claim, settings: StoreSettings, now: datetime) -> None:
+    """Say that the worker is alive: its lease begins anew.
+
+    Raises:
+        LostClaimError: The lease ran out and somebody else has the job.
+    """
+    async with database.writing() as connection:
+        await _write_job(connection, held, lease_until=_lease(settings, now))
+
+
+async def finish(  # noqa: PLR0913, PLR0917  # a diagnosis is three records
+    database: Database, held: Claim, pack: EvidencePack, diagnosis: Diagnosis, run: Run, now: datetime
+) -> None:
+    """Write down the diagnosis and let the incident go on: all of it, or nothing.
+
+    Raises:
+        LostClaimError: Likewise; nothing was written.
+    """
+    async with database.writing() as connection:
+        await _write_job(connection, held, is_open=False, token=None, lease_until=None, ended_at=now)
+        common = {"tenant": held.tenant, "incident_id": held.incident_id, "at": now}
+        await connection.execute(insert(packs).values(id=held.job_id, pack=pack.model_dump(mode="json"), **common))
+        said = {"id": held.job_id, "job_id": held.job_id, "pack_id": held.job_id, "diagnosis": diagnosis.model_dump(mode="json")}
+        await connection.execute(insert(diagnoses).values(**said, **common))
+        ran = {"id": held.job_id, "diagnosis_id": held.job_id, "run": run.model_dump(mode="json")}
+        await connection.execute(insert(runs).values(**ran, **common))
+        needs_somebody = diagnosis.verdict is Verdict.UNDETERMINED
+        state = State.ESCALATED if needs_somebody else State.DIAGNOSED
+        await move(connection, held.incident_id, state, held.worker, diagnosis.headline, now)
+        calm_at = await connection.scalar(select(incidents.c.calm_at).where(incidents.c.id == held.incident_id))
+        if calm_at:
+            await move(connection, held.incident_id, State.RESOLVED, held.worker, "its alerts resolved meanwhile", now)
+
+
+async def give_back(database: Database, held: Claim, error: str, settings: StoreSettings, now: datetime) -> State:
+    """Give up for now: the job is due again later, or parked after too many tries. Returns what became of the incident.
+
+    Raises:
+        LostClaimError: Likewise.
+    """
+    async with database.writing() as connection:
+        later = now + timedelta(seconds=settings.retry_seconds * 2 ** (held.tries - 1))
+        await _write_job(connection, held, token=None, lease_until=None, due_at=later, error=error)
+        if held.tries >= settings.max_tries:
+            await _park(connection, (await connection.execute(_job(held.job_id))).one(), held.worker, error, now)
+            return State.PARKED
+        await move(connection, held.incident_id, State.RECEIVED, held.worker, f"try {held.tries} failed: {error}", now)
+        return State.RECEIVED
+
+
+_COLUMNS = (jobs.c.id, jobs.c.tenant, jobs.c.incident_id, jobs.c.tries, jobs.c.error, incidents.c.state)
+
+
+def _due(now: datetime) -> Select[Any]:
+    is_free = or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now)
+    return (
+        select(*_COLUMNS)
+        .join(incidents, incidents.c.id == jobs.c.incident_id)
+        .where(and_(jobs.c.is_open, jobs.c.due_at <= now, is_free))
+        .order_by(jobs.c.urgent_since, jobs.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _job(job_id: str) -> Select[Any]:
+    return select(*_COLUMNS).join(incidents, incidents.c.id == jobs.c.incident_id).where(jobs.c.id == job_id)
+
+
+async def _write_job(connection: AsyncConnection, held: Claim, **values: object) -> None:
+    is_mine = and_(jobs.c.id == held.job_id, jobs.c.token == held.token, jobs.c.is_open)
+    if (await connection.execute(update(jobs).where(is_mine).values(**values))).rowcount != 1:
+        raise LostClaimError(f"{held.worker} does not hold job {held.job_id} any more: nothing was written")
+
+
+async def _park(connection: AsyncConnection, job: Row[Any], worker: str, reason: str, now: datetime) -> None:
+    await connection.execute(update(jobs).where(jobs.c.id == job.id).values(is_open=False, token=None, ended_at=now))
+    if job.state == State.DIAGNOSING or State(job.state) in (State.RECEIVED, State.REOPENED):
+        await move(connection, job.incident_id, State.PARKED, worker, f"{job.tries} tries failed, the last: {reason}", now)
+
+
+def _lease(settings: StoreSettings, now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.lease_seconds)

@@ -1,0 +1,48 @@
+"""One change of state -> the row of the incident and a row of the audit, written together or not at all."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mimir_core.store.lifecycle import State, check_transition
+from mimir_core.store.tables import audit, incidents
+
+
+def lock_incident(incident_id: str) -> Select[Any]:
+    """Return the query for an incident that nobody else changes until the transaction ends."""
+    return select(incidents).where(incidents.c.id == incident_id).with_for_update()
+
+
+async def move(  # noqa: PLR0913, PLR0917  # who, what, when and why
+    connection: AsyncConnection, incident_id: str, wanted: State, actor: str, reason: str, now: datetime
+) -> None:
+    """Change the state of an incident and write down who did it and why.
+
+    Args:
+        connection: Of a writing transaction; one that also writes the incident's job has locked the job first.
+        incident_id: As stored.
+        wanted: The next state.
+        actor: A person, a worker or a sender of alerts.
+        reason: In one line.
+        now: In UTC.
+
+    Raises:
+        TransitionError: The table does not allow it.
+    """
+    row = (await connection.execute(lock_incident(incident_id))).one()
+    check_transition(State(row.state), wanted)
+    await connection.execute(update(incidents).where(incidents.c.id == incident_id).values(state=wanted.value, changed_at=now))
+    await connection.execute(
+        insert(audit).values(
+            tenant=row.tenant,
+            incident_id=incident_id,
+            actor=actor,
+            event="state",
+            before=row.state,
+            after=wanted.value,
+            reason=reason,
+            at=now,
+        )
+    )
