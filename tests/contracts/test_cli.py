@@ -98,8 +98,10 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback() -> None:
+    # Whoever starts the tests in the background of a script has SIGINT ignored, and children inherit that.
+    heed = "signal.signal(signal.SIGINT, signal.default_int_handler)"
     wait = "main.app = lambda: (print('ready', flush=True), time.sleep(60))"
-    code = f"import time; from deployment.cli import main; {wait}; main.run()"
+    code = f"import signal, time; from deployment.cli import main; {heed}; {wait}; main.run()"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
