@@ -27,6 +27,8 @@ SETTINGS: Mapping[str, str] = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "MPLCONFIGDIR": str(paths.VAR / "matplotlib"),  # BARO imports it, and it writes a cache into the home folder
     "LANCEDB_LOG": "error",  # it warns that the first table does not exist yet
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # it tells that it makes its tables
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_HOME": str(PREFECT_HOME),
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",

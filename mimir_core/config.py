@@ -379,6 +379,8 @@ class DiagnoseSettings(Settings):
     retries: int = Field(ge=0)
     """How often a diagnosis is tried again after a BackendError."""
     retry_delay_seconds: float = Field(ge=0)
+    track: bool
+    """Whether each diagnosis of the store is shown in MLflow."""
 
 
 class SimulateSettings(Settings):
@@ -414,6 +416,17 @@ class SimulateSettings(Settings):
         return self
 
 
+class PrometheusSettings(Settings):
+    """What a Prometheus server is asked for."""
+
+    history_minutes: float = Field(gt=0)
+    """Before the time that the diagnosis looks at."""
+    step_seconds: float = Field(gt=0)
+    max_series: int = Field(ge=1)
+    """Further ones are left out."""
+    timeout_seconds: float = Field(gt=0)
+
+
 class StoreSettings(Settings):
     """How incidents are kept, claimed and spared."""
 
@@ -434,6 +447,22 @@ class StoreSettings(Settings):
     """Diagnoses that a tenant is given within ``storm_seconds``; further incidents are suppressed until then."""
 
 
+class ApiSettings(Settings):
+    """What the API lets in."""
+
+    max_body_bytes: int = Field(ge=1)
+    max_depth: int = Field(ge=1)
+    """How deep objects and lists of a body may be nested."""
+    max_alerts: int = Field(ge=1)
+    """Alerts of one message."""
+    rate_per_second: float = Field(gt=0)
+    """Requests of one key, in the long run."""
+    burst: int = Field(ge=1)
+    """Requests of one key at once, after a pause."""
+    max_queue: int = Field(ge=1)
+    """Open jobs; while there are so many, alerts and incidents are sent back."""
+
+
 class Params(Settings):
     """The whole of params.yaml."""
 
@@ -449,7 +478,9 @@ class Params(Settings):
     anomaly: AnomalySettings
     diagnose: DiagnoseSettings
     simulate: SimulateSettings
+    prometheus: PrometheusSettings
     store: StoreSettings
+    api: ApiSettings
 
 
 def read_params(path: Path) -> Params:

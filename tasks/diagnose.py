@@ -19,6 +19,14 @@ from mimir_core.telemetry.signals import Signals
 from tasks import wiring
 
 
+class Investigation(NamedTuple):
+    """What was seen, what is concluded, and how that came about."""
+
+    pack: EvidencePack
+    diagnosis: Diagnosis
+    run: Run
+
+
 class Diagnosed(NamedTuple):
     """One case and where its report lies."""
 
@@ -47,7 +55,13 @@ def diagnose_case(case: Path, params: Params, out: Path) -> Diagnosed:
 
 
 def diagnose_signals(name: str, read: Callable[[], Signals], params: Params, out: Path) -> Diagnosed:
-    """Diagnose what ``read`` returns; the time for reading counts as part of the run."""
+    """Diagnose what ``read`` returns and write it, as above."""
+    found = investigate(read, params)
+    return Diagnosed(name, *found, write_report(found, out / name))
+
+
+def investigate(read: Callable[[], Signals], params: Params) -> Investigation:
+    """Diagnose what ``read`` returns and write nothing; the time for reading counts as part of the run."""
     started_at, clock = datetime.now(UTC), time.perf_counter()
     searcher = wiring.searcher_from(params)
     pack = wiring.engine_from(params, searcher).build_pack(read())
@@ -62,14 +76,19 @@ def diagnose_signals(name: str, read: Callable[[], Signals], params: Params, out
         latency_ms=(time.perf_counter() - clock) * 1000,
         rejected_claims=dict(rejected),
     )
-    folder = out / name
+    return Investigation(pack, diagnosis, run)
+
+
+def write_report(found: Investigation, folder: Path) -> Path:
+    """Write ``folder/{pack,diagnosis,run}.json`` and ``report.html``; return the report."""
+    pack, diagnosis, run = found
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pack.json").write_text(pack.model_dump_json(indent=1), encoding="utf-8")
     (folder / "diagnosis.json").write_text(diagnosis.model_dump_json(indent=1), encoding="utf-8")
     (folder / "run.json").write_text(run.model_dump_json(indent=1), encoding="utf-8")
     report = folder / "report.html"
     report.write_text(render_html(diagnosis, pack, run), encoding="utf-8")
-    return Diagnosed(name, pack, diagnosis, run, report)
+    return report
 
 
 def write_night(night: Sequence[Diagnosed], failed: Mapping[str, str], out: Path) -> Path:

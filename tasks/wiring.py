@@ -1,6 +1,7 @@
 """The one place where real clients are built. Each is built once in a process, on first use."""
 
 import inspect
+import os
 from functools import cache
 from threading import RLock
 
@@ -11,6 +12,8 @@ from mimir_core.backends.expectations import ExpectationsChecker
 from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.markup import escape_placeholders, level_fences, read_rows, strip_navigation
 from mimir_core.backends.minilm import SentenceEmbedder
+from mimir_core.backends.mlflow_runs import MlflowBatch
+from mimir_core.backends.prometheus import PrometheusSource
 from mimir_core.backends.pypdf_pages import PyPdfReader
 from mimir_core.backends.sqlite_tables import SqliteCache
 from mimir_core.backends.unstructured_reader import UnstructuredReader
@@ -67,6 +70,24 @@ def searcher_from(params: Params) -> Searcher:
 def engine_from(params: Params, searcher: Searcher) -> EvidenceEngine:
     """Return the evidence engine."""
     return EvidenceEngine(searcher.search, read_signs(), params)
+
+
+def store_url() -> str:
+    """Return where incidents are kept: ``MIMIR_STORE_URL``, else a file in ``var/``."""
+    return os.environ.get("MIMIR_STORE_URL") or f"sqlite+aiosqlite:///{paths.STORE}"
+
+
+def series_from(params: Params) -> PrometheusSource | None:
+    """Return what is asked for live series: the server of ``MIMIR_PROMETHEUS_URL``; None where there is none."""
+    url = os.environ.get("MIMIR_PROMETHEUS_URL")
+    return PrometheusSource(url, params.prometheus) if url else None
+
+
+def batch_from(params: Params) -> MlflowBatch | None:
+    """Return what shows a batch in MLflow (``MLFLOW_TRACKING_URI``, else ``var/mlflow``); None where nobody wants to see it."""
+    if not params.diagnose.track:
+        return None
+    return MlflowBatch(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW)
 
 
 @cache

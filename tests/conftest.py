@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
+pytest_plugins = ["stores"]
+
 
 class PlantedSecret(NamedTuple):
     """A made-up secret in a text that a system could have written."""

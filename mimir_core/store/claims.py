@@ -92,12 +92,24 @@ async def finish(  # noqa: PLR0913, PLR0917  # a diagnosis is three records
         await connection.execute(insert(diagnoses).values(**said, **common))
         ran = {"id": held.job_id, "diagnosis_id": held.job_id, "run": run.model_dump(mode="json")}
         await connection.execute(insert(runs).values(**ran, **common))
+        mine = incidents.c.id == held.incident_id
+        await connection.execute(update(incidents).where(mine).values(detected_at=pack.onset))
         needs_somebody = diagnosis.verdict is Verdict.UNDETERMINED
         state = State.ESCALATED if needs_somebody else State.DIAGNOSED
         await move(connection, held.incident_id, state, held.worker, diagnosis.headline, now)
-        calm_at = await connection.scalar(select(incidents.c.calm_at).where(incidents.c.id == held.incident_id))
+        calm_at = await connection.scalar(select(incidents.c.calm_at).where(mine))
         if calm_at:
             await move(connection, held.incident_id, State.RESOLVED, held.worker, "its alerts resolved meanwhile", now)
+
+
+async def note_mlflow_run(database: Database, held: Claim, mlflow_run_id: str) -> None:
+    """Write down which MLflow run shows what :func:`finish` wrote.
+
+    Raises:
+        BackendError: The database is away.
+    """
+    async with database.writing() as connection:
+        await connection.execute(update(runs).where(runs.c.id == held.job_id).values(mlflow_run_id=mlflow_run_id))
 
 
 async def give_back(database: Database, held: Claim, error: str, settings: StoreSettings, now: datetime) -> State:

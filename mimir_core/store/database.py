@@ -7,9 +7,10 @@ instead of failing half-way, and a commit is on the disk before it returns (WAL 
 was written.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import alembic.command
@@ -35,6 +36,8 @@ class Database:
     """An open store."""
 
     engine: AsyncEngine
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Writers of this process queue for SQLite's one lock: SQLite itself lets them poll for it, and the unlucky wait long."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -49,7 +52,7 @@ class Database:
             BackendError: The database is away, locked for too long, or its disk is full.
         """
         try:
-            async with self.engine.begin() as connection:
+            async with self._turn if self.is_sqlite else nullcontext(), self.engine.begin() as connection:
                 yield connection
         except _OURS:
             raise

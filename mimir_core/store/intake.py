@@ -52,32 +52,39 @@ async def receive(  # noqa: PLR0913, PLR0917  # what was sent, by whom, when, an
     Raises:
         BackendError: Nothing was stored.
     """
-    key = content_hash([incident.tenant, group_key or incident.service or incident.title])
     async with database.writing() as connection:
-        await _lock_tenant(connection, incident.tenant)
-        fresh, known = await _split(connection, incident, now)
-        for row, alert in known:
-            await _progress(connection, row, alert)
-        touched = {row.incident_id for row, _ in known}
-        asked = suppressed = 0
-        if fresh:
-            home = await _home_of(connection, incident, key, settings, now)
-            is_firing = any(alert.status == "firing" for alert in fresh)
-            if home is None:
-                home = await _open(connection, incident, key, sender, now)
-            await connection.execute(insert(alerts), [_alert_row(incident, home.id, alert, now) for alert in fresh])
-            touched.add(home.id)
-            if is_firing:
-                asked, suppressed = await _ask(connection, home, incident, sender, settings, now)
-        for incident_id in sorted(touched):
-            await _settle(connection, incident_id, sender, now)
-        return Receipt(tuple(sorted(touched)), len(fresh), len(known), asked, suppressed)
+        return await receive_within(connection, incident, group_key, sender, settings, now)
+
+
+async def receive_within(  # noqa: PLR0913, PLR0917
+    connection: AsyncConnection, incident: Incident, group_key: str, sender: str, settings: StoreSettings, now: datetime
+) -> Receipt:
+    """Store an incident's alerts as part of a writing transaction; else like :func:`receive`."""
+    key = content_hash([incident.tenant, group_key or incident.service or incident.title])
+    await lock_tenant(connection, incident.tenant)
+    fresh, known = await _split(connection, incident, now)
+    for row, alert in known:
+        await _progress(connection, row, alert)
+    touched = {row.incident_id for row, _ in known}
+    asked = suppressed = 0
+    if fresh:
+        home = await _home_of(connection, incident, key, settings, now)
+        is_firing = any(alert.status == "firing" for alert in fresh)
+        if home is None:
+            home = await _open(connection, incident, key, sender, now)
+        await connection.execute(insert(alerts), [_alert_row(incident, home.id, alert, now) for alert in fresh])
+        touched.add(home.id)
+        if is_firing:
+            asked, suppressed = await _ask(connection, home, incident, sender, settings, now)
+    for incident_id in sorted(touched):
+        await _settle(connection, incident_id, sender, now)
+    return Receipt(tuple(sorted(touched)), len(fresh), len(known), asked, suppressed)
 
 
 async def release_suppressed(database: Database, tenant: str, settings: StoreSettings, now: datetime) -> int:
     """Give suppressed incidents their jobs, oldest first, as far as the budget goes. Returns how many."""
     async with database.writing() as connection:
-        await _lock_tenant(connection, tenant)
+        await lock_tenant(connection, tenant)
         room = settings.storm_budget - await _recent_jobs(connection, tenant, settings, now)
         waiting = select(incidents).where(incidents.c.tenant == tenant, incidents.c.state == State.SUPPRESSED.value)
         rows = (await connection.execute(waiting.order_by(incidents.c.received_at).limit(max(0, room)))).all()
@@ -85,6 +92,13 @@ async def release_suppressed(database: Database, tenant: str, settings: StoreSet
             await move(connection, row.id, State.RECEIVED, "mimir", "the storm is over", now)
             await open_job(connection, row, now)
         return len(rows)
+
+
+async def find_suppressed_tenants(database: Database) -> list[str]:
+    """Return whose incidents wait for a storm to end."""
+    async with database.reading() as connection:
+        waiting = select(incidents.c.tenant).where(incidents.c.state == State.SUPPRESSED.value).distinct()
+        return sorted(await connection.scalars(waiting))
 
 
 async def open_job(connection: AsyncConnection, incident: Row[Any], now: datetime) -> None:
@@ -102,7 +116,7 @@ async def open_job(connection: AsyncConnection, incident: Row[Any], now: datetim
     )
 
 
-async def _lock_tenant(connection: AsyncConnection, tenant: str) -> None:
+async def lock_tenant(connection: AsyncConnection, tenant: str) -> None:
     """Let one message of a tenant in at a time; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"mimir intake {tenant}"})

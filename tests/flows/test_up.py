@@ -86,9 +86,10 @@ def test_only_this_machine_can_reach_it(server: tuple[subprocess.Popen[str], str
     assert set(listening) == {"127.0.0.1"}
 
 
-def test_both_schedules_are_there_and_active(project: Path, server: tuple[subprocess.Popen[str], str]) -> None:
+def test_all_schedules_are_there_and_active(project: Path, server: tuple[subprocess.Popen[str], str]) -> None:
     found = ask(server[1], (project / "var" / "prefect" / "auth").read_text().strip(), "deployments/filter").json()
     assert {deployment["name"]: [schedule["active"] for schedule in deployment["schedules"]] for deployment in found} == {
+        "minutely": [True],
         "nightly": [True],
         "weekly": [True],
     }

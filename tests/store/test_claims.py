@@ -14,6 +14,7 @@ from mimir_core.errors import MimirError
 from mimir_core.records import Alert, Diagnosis, EvidencePack, Incident, Run, Severity, Verdict
 from mimir_core.store.claims import Claim, LostClaimError, claim, finish, give_back, heartbeat
 from mimir_core.store.database import Database
+from mimir_core.store.figures import read_totals
 from mimir_core.store.intake import receive
 from mimir_core.store.lifecycle import MAY_FOLLOW, State, TransitionError, check_transition
 from mimir_core.store.tables import audit, diagnoses, incidents, jobs, packs, runs
@@ -80,6 +81,14 @@ async def test_a_job_is_claimed_once_and_ends_with_one_diagnosis(database: Datab
     with pytest.raises(LostClaimError):
         await end(database, held, at(4))
     assert [len(await rows(database, table)) for table in (packs, diagnoses, runs)] == [1, 1, 1]
+
+
+async def test_what_was_diagnosed_is_told_to_dashboards(database: Database, settings: StoreSettings) -> None:
+    for number in range(2):
+        await send(database, settings, f"group-{number}")
+    await end(database, await hold(database, settings), at(2))
+    totals = await read_totals(database)
+    assert totals == ({"diagnosed": 1, "received": 1}, {"cause_found": 1}, 0, (0.001,))
 
 
 async def test_what_is_undetermined_goes_to_a_person(database: Database, settings: StoreSettings) -> None:
