@@ -11,14 +11,19 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from deployment.cli.api import api
 from deployment.cli.bench import bench
 from deployment.cli.detect import detect
 from deployment.cli.diagnose import diagnose
 from deployment.cli.doctor import doctor
+from deployment.cli.feedback import feedback
+from deployment.cli.incidents import incidents
+from deployment.cli.keys import keys
 from deployment.cli.knowledge import knowledge, search
 from deployment.cli.nightly import nightly
 from deployment.cli.simulate import simulate
 from deployment.cli.up import up
+from deployment.cli.work import work
 from mimir_core.errors import MimirError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -70,6 +75,11 @@ app.command()(simulate)
 app.command()(search)
 app.add_typer(knowledge, name="knowledge")
 app.add_typer(bench, name="bench")
+app.add_typer(incidents, name="incidents")
+app.add_typer(feedback, name="feedback")
+app.add_typer(keys, name="keys")
+app.command()(api)
+app.command()(work)
 app.command()(up)
 app.command()(doctor)
 

@@ -41,14 +41,19 @@ def test_the_commands_are_the_documented_ones() -> None:
     assert {name[0] for name in _names(main.app)} == {
         "stage",
         "version",
+        "api",
         "bench",
         "diagnose",
         "detect",
         "nightly",
         "simulate",
         "search",
+        "feedback",
+        "incidents",
+        "keys",
         "knowledge",
         "up",
+        "work",
         "doctor",
     }
 

@@ -1,0 +1,1 @@
+"""The HTTP API: who may ask what, and what is answered."""

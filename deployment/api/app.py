@@ -1,0 +1,29 @@
+"""A store -> the app that serves it."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+
+from deployment.api import alerts, health, incidents, problems
+from deployment.api.context import Context
+from deployment.api.gate import Gate
+from deployment.api.metrics import Metrics
+from mimir_core.config import Params
+from mimir_core.store.database import Database
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": {}}}
+    for status in (401, 403, 404, 409, 413, 422, 429, 503)
+}
+
+
+def create_app(database: Database, params: Params) -> FastAPI:
+    """Return the API over an open store. Its documentation is ``/openapi.json``, behind a key like all else."""
+    app = FastAPI(title="Mimir", docs_url=None, redoc_url=None)
+    app.state.context = context = Context(database, params, Metrics())
+    for router in (alerts.router, incidents.router, health.router):
+        app.include_router(router, responses=_PROBLEMS)
+    problems.install(app, context)
+    app.add_middleware(Gate, context=context)
+    return app

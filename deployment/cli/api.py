@@ -1,0 +1,35 @@
+"""``mimir api``: the HTTP API over the store, until Ctrl-C."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+
+def api(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 8080,
+) -> None:
+    """Serve the API: alerts and incidents come in, diagnoses are read. The store is MIMIR_STORE_URL, or a file in var/."""
+    asyncio.run(_serve(host, port))
+
+
+async def _serve(host: str, port: int) -> None:
+    import uvicorn  # noqa: PLC0415  # `mimir --help` stays fast
+
+    from deployment.api.app import create_app  # noqa: PLC0415
+    from mimir_core.config import read_params  # noqa: PLC0415
+    from mimir_core.store.database import open_database  # noqa: PLC0415
+    from mimir_core.store.keys import create_first_key  # noqa: PLC0415
+    from tasks import paths, wiring  # noqa: PLC0415
+
+    params = read_params(paths.PARAMS)
+    async with open_database(wiring.store_url(), params.store) as database:
+        if first := await create_first_key(database, "default", datetime.now(UTC)):
+            sys.stdout.write(f"admin key    {first}\n             shown this once; `mimir keys create` makes others\n")
+        sys.stdout.write(f"API          http://{host}:{port}\nstop with    Ctrl-C\n")
+        sys.stdout.flush()
+        config = uvicorn.Config(create_app(database, params), host, port, log_config=None, access_log=False)
+        await uvicorn.Server(config).serve()

@@ -1,0 +1,58 @@
+"""What people said of diagnoses, with what they spoke of: the way from the store into the next data set."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import select
+
+from mimir_core.records import Diagnosis, EvidencePack
+from mimir_core.store.database import Database
+from mimir_core.store.requests import Opinion
+from mimir_core.store.tables import diagnoses, feedback, incidents, packs
+
+
+class Reviewed(NamedTuple):
+    """One opinion."""
+
+    id: str
+    tenant: str
+    incident_id: str
+    service: str
+    """Whose incident it was; empty where that is not known."""
+    actor: str
+    at: datetime
+    opinion: Opinion
+    diagnosis: Diagnosis
+    pack: EvidencePack
+
+
+async def read_opinions(database: Database) -> AsyncIterator[Reviewed]:
+    """Yield the latest opinion on each diagnosis, the oldest first: who speaks again corrects what was said before.
+
+    Raises:
+        BackendError: The database is away.
+    """
+    query = (
+        select(feedback, incidents.c.service, diagnoses.c.diagnosis, packs.c.pack)
+        .join(diagnoses, diagnoses.c.id == feedback.c.diagnosis_id)
+        .join(packs, packs.c.id == diagnoses.c.pack_id)
+        .join(incidents, incidents.c.id == feedback.c.incident_id)
+        .order_by(feedback.c.at, feedback.c.id)
+    )
+    async with database.reading() as connection:
+        rows = (await connection.execute(query)).all()
+    last = {row.diagnosis_id: row.id for row in rows}
+    for row in rows:
+        if last[row.diagnosis_id] == row.id:
+            yield Reviewed(
+                id=row.id,
+                tenant=row.tenant,
+                incident_id=row.incident_id,
+                service=row.service or "",
+                actor=row.actor,
+                at=row.at,
+                opinion=Opinion.model_validate(row.feedback),
+                diagnosis=Diagnosis.model_validate(row.diagnosis),
+                pack=EvidencePack.model_validate(row.pack),
+            )
