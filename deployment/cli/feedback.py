@@ -18,9 +18,9 @@ def export(
 ) -> None:
     """Write every confirmed or corrected diagnosis as an example, and count what made none."""
     from mimir_core.config import read_params  # noqa: PLC0415  # `mimir --help` stays fast
-    from tasks import paths  # noqa: PLC0415
+    from tasks import paths, wiring  # noqa: PLC0415
     from tasks.feedback import export_feedback  # noqa: PLC0415
 
     folder, params = out or paths.FEEDBACK, read_params(paths.PARAMS)
-    counts = ask(lambda database: export_feedback(database, params, folder))
+    counts = ask(lambda database: export_feedback(database, params, folder, wiring.reviews_from(params)))
     sys.stdout.write(json.dumps(counts | {"out": str(folder)}) + "\n")

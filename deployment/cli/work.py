@@ -14,5 +14,9 @@ def work() -> None:
 
     params = read_params(paths.PARAMS)
     name = f"{socket.gethostname()}:{os.getpid()}"
-    worker = Worker(name, params, paths.CASES, paths.DIAGNOSES, series=wiring.series_from(params))
-    sys.stdout.write(f"{run(wiring.store_url(), worker)} diagnosed\n")
+    batch = wiring.batch_from(params)
+    worker = Worker(name, params, paths.CASES, paths.DIAGNOSES, batch, wiring.series_from(params))
+    done = run(wiring.store_url(), worker)
+    if batch:
+        batch.end(done)
+    sys.stdout.write(f"{done} diagnosed\n")

@@ -1,8 +1,8 @@
-"""MLflow: a run for each batch, and in it a run for each investigation.
+"""MLflow: a run for each batch, in it a run and a trace for each investigation, and what people said of it.
 
 Comes in: what was found about one incident, and the folder of its report. Goes out: the id of its run. Surprises: the run of the
 batch begins with its first investigation, so that a batch without work leaves none; a batch that is killed stays ``RUNNING`` in
-MLflow. MLflow only shows: the store keeps.
+MLflow; MLflow keeps assessments of traces, not of runs (MLflow documentation, "Feedback"). It only shows: the store keeps.
 """
 
 import os
@@ -67,6 +67,7 @@ class MlflowBatch:
             )
             client.log_dict(shown, {"alerts": [alert.model_dump(mode="json") for alert in incident.alerts]}, "alerts.json")
             client.log_artifacts(shown, str(report))
+            self._trace(client, shown, diagnosis, run)
             client.set_terminated(shown)
         except (MlflowException, OSError) as error:
             raise BackendError(f"mlflow: {incident.id} is not shown: {error}") from error
@@ -88,17 +89,63 @@ class MlflowBatch:
         except MlflowException as error:
             raise BackendError(f"mlflow: the end of the batch is not shown: {error}") from error
 
+    def _trace(self, client: "MlflowClient", shown: str, diagnosis: Diagnosis, run: Run) -> None:
+        """Leave a trace that people's opinions can be written on."""
+        import mlflow  # noqa: PLC0415  # likewise
+
+        began = int(run.started_at.timestamp() * 1e9)
+        asked = {"incident": diagnosis.incident_id}
+        span = client.start_trace("diagnose", inputs=asked, experiment_id=self._experiment, run_id=shown, start_time_ns=began)
+        said = {"verdict": diagnosis.verdict.value, "headline": diagnosis.headline}
+        client.end_trace(span.trace_id, outputs=said, end_time_ns=began + int(run.latency_ms * 1e6))
+        mlflow.flush_trace_async_logging()
+
     def _begin(self) -> "MlflowClient":
         with self._lock:
             if self._client is None:
-                os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-                from mlflow import MlflowClient  # noqa: PLC0415
-
-                self._folder.mkdir(parents=True, exist_ok=True)
-                client = MlflowClient(self._uri or f"sqlite:///{self._folder / 'mlflow.db'}")
+                client = _open(self._uri, self._folder)
                 artifacts = None if self._uri else (self._folder / "artifacts").as_uri()
                 known = client.get_experiment_by_name(_EXPERIMENT)
                 self._experiment = known.experiment_id if known else client.create_experiment(_EXPERIMENT, artifacts)
                 self._parent = client.create_run(self._experiment, run_name="batch").info.run_id
                 self._client = client
             return self._client
+
+
+class MlflowReviews:
+    """Writes what people said onto the investigations."""
+
+    def __init__(self, uri: str | None, folder: Path) -> None:
+        """Likewise: nothing is imported or asked."""
+        self._uri, self._folder = uri, folder
+
+    def assess(self, run_id: str, verdict: str, actor: str, words: str) -> None:
+        """Write an opinion on the investigation of a run.
+
+        Raises:
+            BackendError: MLflow does not know the run, or did not take it.
+        """
+        import mlflow  # noqa: PLC0415  # takes seconds
+        from mlflow.entities import AssessmentSource, AssessmentSourceType  # noqa: PLC0415
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        try:
+            client = _open(self._uri, self._folder)
+            traces = client.search_traces(locations=[client.get_run(run_id).info.experiment_id], run_id=run_id)
+            if not traces:
+                raise BackendError(f"mlflow: run {run_id} has no trace")
+            source = AssessmentSource(AssessmentSourceType.HUMAN, actor)
+            trace = traces[0].info.trace_id
+            mlflow.log_feedback(trace_id=trace, name="diagnosis", value=verdict, source=source, rationale=words or None)
+        except MlflowException as error:
+            raise BackendError(f"mlflow: the opinion on run {run_id} is not shown: {error}") from error
+
+
+def _open(uri: str | None, folder: Path) -> "MlflowClient":
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow  # noqa: PLC0415  # takes seconds
+
+    folder.mkdir(parents=True, exist_ok=True)
+    address = uri or f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(address)  # traces do not ask the client
+    return mlflow.MlflowClient(address)

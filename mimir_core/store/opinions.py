@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from mimir_core.records import Diagnosis, EvidencePack
 from mimir_core.store.database import Database
 from mimir_core.store.requests import Opinion
-from mimir_core.store.tables import diagnoses, feedback, incidents, packs
+from mimir_core.store.tables import diagnoses, feedback, incidents, packs, runs
 
 
 class Reviewed(NamedTuple):
@@ -25,6 +25,10 @@ class Reviewed(NamedTuple):
     opinion: Opinion
     diagnosis: Diagnosis
     pack: EvidencePack
+    mlflow_run_id: str | None
+    """Where the diagnosis is shown."""
+    is_shown: bool
+    """Whether the opinion is shown there, too."""
 
 
 async def read_opinions(database: Database) -> AsyncIterator[Reviewed]:
@@ -34,9 +38,10 @@ async def read_opinions(database: Database) -> AsyncIterator[Reviewed]:
         BackendError: The database is away.
     """
     query = (
-        select(feedback, incidents.c.service, diagnoses.c.diagnosis, packs.c.pack)
+        select(feedback, incidents.c.service, diagnoses.c.diagnosis, packs.c.pack, runs.c.mlflow_run_id)
         .join(diagnoses, diagnoses.c.id == feedback.c.diagnosis_id)
         .join(packs, packs.c.id == diagnoses.c.pack_id)
+        .join(runs, runs.c.diagnosis_id == diagnoses.c.id)
         .join(incidents, incidents.c.id == feedback.c.incident_id)
         .order_by(feedback.c.at, feedback.c.id)
     )
@@ -55,4 +60,16 @@ async def read_opinions(database: Database) -> AsyncIterator[Reviewed]:
                 opinion=Opinion.model_validate(row.feedback),
                 diagnosis=Diagnosis.model_validate(row.diagnosis),
                 pack=EvidencePack.model_validate(row.pack),
+                mlflow_run_id=row.mlflow_run_id,
+                is_shown=row.is_shown,
             )
+
+
+async def note_shown(database: Database, review: Reviewed) -> None:
+    """Write down that an opinion is shown in MLflow.
+
+    Raises:
+        BackendError: The database is away.
+    """
+    async with database.writing() as connection:
+        await connection.execute(update(feedback).where(feedback.c.id == review.id).values(is_shown=True))

@@ -191,7 +191,7 @@ feedback = Table(
     Column("diagnosis_id", String(64), ForeignKey("diagnoses.id"), nullable=False),
     Column("actor", Text, nullable=False),
     Column("feedback", _Document, nullable=False),
-    Column("is_exported", Boolean, nullable=False, default=False),
+    Column("is_shown", Boolean, nullable=False, default=False),
     _when(),
 )
 
