@@ -126,7 +126,7 @@ async def test_feedback_belongs_to_the_latest_diagnosis(api: Any) -> None:
     assert (await api.post(f"{INCIDENTS}/{identity}/feedback", said, Scope.OPERATOR)).status_code == 201
     async with api.database.reading() as connection:
         [row] = (await connection.execute(select(feedback))).all()
-    assert (row.incident_id, row.actor, row.is_exported) == (identity, "operator", False)
+    assert (row.incident_id, row.actor, row.is_shown) == (identity, "operator", False)
     assert row.feedback == {"schema_version": 1, **said, "cause": {"schema_version": 1, **said["cause"]}}
     assert (await api.get(f"{INCIDENTS}/{identity}")).json()["timeline"][-1]["event"] == "feedback"
 
