@@ -21,15 +21,20 @@ async def _serve(host: str, port: int) -> None:
 
     from deployment.api.app import create_app  # noqa: PLC0415
     from mimir_core.config import read_params  # noqa: PLC0415
+    from mimir_core.errors import BackendError  # noqa: PLC0415
     from mimir_core.store.database import open_database  # noqa: PLC0415
     from mimir_core.store.keys import create_first_key  # noqa: PLC0415
     from tasks import paths, wiring  # noqa: PLC0415
 
     params = read_params(paths.PARAMS)
     async with open_database(wiring.store_url(), params.store) as database:
+        config = uvicorn.Config(create_app(database, params), host, port, log_config=None, access_log=False)
+        try:
+            listening = config.bind_socket()
+        except SystemExit:  # uvicorn's way of saying that somebody else has the port
+            raise BackendError(f"{host}:{port}: nobody can listen there now") from None
         if first := await create_first_key(database, "default", datetime.now(UTC)):
             sys.stdout.write(f"admin key    {first}\n             shown this once; `mimir keys create` makes others\n")
-        sys.stdout.write(f"API          http://{host}:{port}\nstop with    Ctrl-C\n")
+        sys.stdout.write(f"API          http://{host}:{listening.getsockname()[1]}\nstop with    Ctrl-C\n")
         sys.stdout.flush()
-        config = uvicorn.Config(create_app(database, params), host, port, log_config=None, access_log=False)
-        await uvicorn.Server(config).serve()
+        await uvicorn.Server(config).serve(sockets=[listening])
