@@ -28,8 +28,8 @@ class MlflowBatch:
         """Remember where to write; nothing is imported or asked.
 
         Args:
-            uri: Of a tracking server; None for files in ``folder``.
-            folder: Holds SQLite's file and the artifacts.
+            uri: Of a tracking server or a database; None for an SQLite file in ``folder``.
+            folder: Holds that file, and the artifacts where there is no server.
         """
         self._uri, self._folder = uri, folder
         self._lock = Lock()
@@ -104,7 +104,8 @@ class MlflowBatch:
         with self._lock:
             if self._client is None:
                 client = _open(self._uri, self._folder)
-                artifacts = None if self._uri else (self._folder / "artifacts").as_uri()
+                is_server = (self._uri or "").startswith(("http://", "https://"))  # it knows itself where artifacts go
+                artifacts = None if is_server else (self._folder / "artifacts").absolute().as_uri()
                 known = client.get_experiment_by_name(_EXPERIMENT)
                 self._experiment = known.experiment_id if known else client.create_experiment(_EXPERIMENT, artifacts)
                 self._parent = client.create_run(self._experiment, run_name="batch").info.run_id

@@ -73,16 +73,18 @@ async def test_an_opinion_is_shown_once_beside_its_investigation(
     pack, run = EvidencePack.model_validate(row.pack), Run.model_validate(row.run)
     diagnosis = diagnose(pack, read_signs(), read_safety_rules(), PARAMS.diagnose).diagnosis
     (tmp_path / "report").mkdir()
-    batch = MlflowBatch(None, tmp_path / "mlflow")
+    uri = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    batch = MlflowBatch(uri, tmp_path / "mlflow")
     shown = batch.record(pack, diagnosis, run, tmp_path / "report")
     batch.end(1)
     async with database.writing() as connection:
         await connection.execute(update(runs).values(mlflow_run_id=shown))
     cause = CorrectedCause(component="db", fault_kind=FaultKind.QUOTA)
     await give_feedback(database, identity, Opinion(verdict="corrected", cause=cause), ASKER)
-    reviews = MlflowReviews(None, tmp_path / "mlflow")
+    reviews = MlflowReviews(uri, tmp_path / "mlflow")
     assert [(await export_feedback(database, PARAMS, tmp_path, reviews))["shown"] for _ in range(2)] == [1, 0]
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}")
+    client = MlflowClient(uri)
+    assert client.get_run(shown).info.artifact_uri.startswith((tmp_path / "mlflow").as_uri())
     [trace] = client.search_traces(locations=[client.get_run(shown).info.experiment_id], run_id=shown)
     [opinion] = trace.info.assessments
     assert (opinion.value, opinion.rationale, opinion.source.source_id) == ("corrected", "db: quota", "kim")
