@@ -28,6 +28,8 @@ SETTINGS: Mapping[str, str] = {
     "MPLCONFIGDIR": str(paths.VAR / "matplotlib"),  # BARO imports it, and it writes a cache into the home folder
     "LANCEDB_LOG": "error",  # it warns that the first table does not exist yet
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # it only shows: seven tries would keep an incident waiting for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # it tells that it makes its tables
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_HOME": str(PREFECT_HOME),

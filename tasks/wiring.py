@@ -83,11 +83,12 @@ def series_from(params: Params) -> PrometheusSource | None:
     return PrometheusSource(url, params.prometheus) if url else None
 
 
-def batch_from(params: Params) -> MlflowBatch | None:
-    """Return what shows a batch in MLflow (``MLFLOW_TRACKING_URI``, else ``var/mlflow``); None where nobody wants to see it."""
-    if not params.diagnose.track:
-        return None
-    return MlflowBatch(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW)
+def batch_from(params: Params, batch: str = "") -> MlflowBatch | None:
+    """Return what shows a batch in MLflow (``MLFLOW_TRACKING_URI``, else ``var/mlflow``); None where nobody wants to see it.
+
+    ``batch`` is the id of the run that it has already, if any.
+    """
+    return MlflowBatch(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW, batch) if params.diagnose.track else None
 
 
 def reviews_from(params: Params) -> MlflowReviews | None:

@@ -7,6 +7,8 @@ and a report or an MLflow run that is missing then stays missing. A diagnosis th
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,15 +18,17 @@ from typing import Protocol
 
 import pandas as pd
 
-from mimir_core.config import Params
+from mimir_core.config import Params, StoreSettings
 from mimir_core.errors import BackendError
 from mimir_core.records import Diagnosis, EvidencePack, Outcome, Run
 from mimir_core.store.cases import Case, read_stored_case
 from mimir_core.store.claims import Claim, LostClaimError, claim, finish, give_back, heartbeat, note_mlflow_run
 from mimir_core.store.database import Database, open_database
 from mimir_core.store.intake import find_suppressed_tenants, release_suppressed
+from mimir_core.store.views import read_queue
 from mimir_core.telemetry.signals import Signals
 from mimir_core.telemetry.stored import read_stored
+from tasks import paths, wiring
 from tasks.diagnose import Investigation, investigate, write_report
 
 logger = logging.getLogger(__name__)
@@ -130,8 +134,30 @@ class Worker:
             await note_mlflow_run(database, held, shown)
 
 
+def this_worker(params: Params, runs: Runs | None) -> Worker:
+    """Return the worker that this process is, with the folders and the monitoring system of its machine."""
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    return Worker(name, params, paths.CASES, paths.DIAGNOSES, runs, wiring.series_from(params))
+
+
+def count_due(url: str, settings: StoreSettings) -> int:
+    """Open the store and return how many incidents wait for a worker.
+
+    Raises:
+        BackendError: The store is away.
+        ParamsError: The URL is of no known kind.
+    """
+
+    async def run() -> int:
+        async with open_database(url, settings) as database:
+            queue = await read_queue(database, _now())
+            return queue.due + len(await find_suppressed_tenants(database))
+
+    return asyncio.run(run())
+
+
 def work(url: str, worker: Worker) -> int:
-    """Open the store and work; all that a worker's process or thread does.
+    """Open the store and work; all that a worker's process does.
 
     Raises:
         BackendError: The store is away.

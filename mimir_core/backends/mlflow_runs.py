@@ -1,14 +1,14 @@
 """MLflow: a run for each batch, in it a run and a trace for each investigation, and what people said of it.
 
 Comes in: what was found about one incident, and the folder of its report. Goes out: the id of its run. Surprises: the run of the
-batch begins with its first investigation, so that a batch without work leaves none; a batch that is killed stays ``RUNNING`` in
-MLflow; MLflow keeps assessments of traces, not of runs (MLflow documentation, "Feedback"). It only shows: the store keeps.
+batch begins with its first investigation at the latest, so that a batch without work leaves none, and several processes may share
+it by its id; a batch that is killed stays ``RUNNING`` in MLflow; MLflow keeps assessments of traces, not of runs (MLflow
+documentation, "Feedback"). It only shows: the store keeps.
 """
 
 import os
 import time
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from mimir_core.errors import BackendError
@@ -22,19 +22,33 @@ _PARENT = "mlflow.parentRunId"
 
 
 class MlflowBatch:
-    """One batch; its workers may share it between threads."""
+    """One batch, as one process shows it."""
 
-    def __init__(self, uri: str | None, folder: Path) -> None:
+    def __init__(self, uri: str | None, folder: Path, batch: str = "") -> None:
         """Remember where to write; nothing is imported or asked.
 
         Args:
             uri: Of a tracking server or a database; None for an SQLite file in ``folder``.
             folder: Holds that file, and the artifacts where there is no server.
+            batch: The id of the run of a batch that has begun.
         """
-        self._uri, self._folder = uri, folder
-        self._lock = Lock()
+        self._uri, self._folder, self._batch = uri, folder, batch
         self._client: MlflowClient | None = None
-        self._experiment = self._parent = ""
+        self._experiment = ""
+
+    def begin(self) -> str:
+        """Let the batch have a run, unless it has one; return its id.
+
+        Raises:
+            BackendError: MLflow did not take it.
+        """
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  # takes seconds
+
+        try:
+            self._connect()
+        except (MlflowException, OSError) as error:
+            raise BackendError(f"mlflow: the batch is not shown: {error}") from error
+        return self._batch
 
     def record(self, pack: EvidencePack, diagnosis: Diagnosis, run: Run, report: Path) -> str:
         """Show one investigation with what it found; return the id of its run.
@@ -56,8 +70,8 @@ class MlflowBatch:
         settings = {"incident": incident.id, "severity": incident.severity.value, "reasoner": run.reasoner}
         told = {"tenant": incident.tenant, "verdict": diagnosis.verdict.value}
         try:
-            client = self._begin()
-            tags = {_PARENT: self._parent}
+            client = self._connect()
+            tags = {_PARENT: self._batch}
             shown = client.create_run(self._experiment, run_name=incident.id, tags=tags).info.run_id
             client.log_batch(
                 shown,
@@ -84,8 +98,8 @@ class MlflowBatch:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
         try:
-            self._client.log_metric(self._parent, "diagnosed", diagnosed)
-            self._client.set_terminated(self._parent)
+            self._client.log_metric(self._batch, "diagnosed", diagnosed)
+            self._client.set_terminated(self._batch)
         except MlflowException as error:
             raise BackendError(f"mlflow: the end of the batch is not shown: {error}") from error
 
@@ -100,17 +114,16 @@ class MlflowBatch:
         client.end_trace(span.trace_id, outputs=said, end_time_ns=began + int(run.latency_ms * 1e6))
         mlflow.flush_trace_async_logging()
 
-    def _begin(self) -> "MlflowClient":
-        with self._lock:
-            if self._client is None:
-                client = _open(self._uri, self._folder)
-                is_server = (self._uri or "").startswith(("http://", "https://"))  # it knows itself where artifacts go
-                artifacts = None if is_server else (self._folder / "artifacts").absolute().as_uri()
-                known = client.get_experiment_by_name(_EXPERIMENT)
-                self._experiment = known.experiment_id if known else client.create_experiment(_EXPERIMENT, artifacts)
-                self._parent = client.create_run(self._experiment, run_name="batch").info.run_id
-                self._client = client
-            return self._client
+    def _connect(self) -> "MlflowClient":
+        if self._client is None:
+            client = _open(self._uri, self._folder)
+            is_server = (self._uri or "").startswith(("http://", "https://"))  # it knows itself where artifacts go
+            artifacts = None if is_server else (self._folder / "artifacts").absolute().as_uri()
+            known = client.get_experiment_by_name(_EXPERIMENT)
+            self._experiment = known.experiment_id if known else client.create_experiment(_EXPERIMENT, artifacts)
+            self._batch = self._batch or client.create_run(self._experiment, run_name="batch").info.run_id
+            self._client = client
+        return self._client
 
 
 class MlflowReviews:

@@ -90,6 +90,8 @@ class Queue(NamedTuple):
 
     depth: int
     """Open jobs."""
+    due: int
+    """Those that a worker may claim now."""
     oldest_seconds: float
     """How long the job that has been due for longest has waited; 0 where none is due."""
 
@@ -158,10 +160,11 @@ async def read_queue(database: Database, now: datetime) -> Queue:
         BackendError: The database is away.
     """
     is_free = or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now)
-    oldest = func.min(jobs.c.due_at).filter(jobs.c.due_at <= now, is_free)
+    is_due = and_(jobs.c.due_at <= now, is_free)
+    figures = select(func.count(), func.count().filter(is_due), func.min(jobs.c.due_at).filter(is_due))
     async with database.reading() as connection:
-        depth, due_at = (await connection.execute(select(func.count(), oldest).where(jobs.c.is_open))).one()
-    return Queue(depth, (now - due_at).total_seconds() if due_at else 0.0)
+        depth, due, due_at = (await connection.execute(figures.where(jobs.c.is_open))).one()
+    return Queue(depth, due, (now - due_at).total_seconds() if due_at else 0.0)
 
 
 async def find_incident(connection: AsyncConnection, query: Select[Any], tenant: str, incident_id: str) -> Row[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from prefect.task_runners import ThreadPoolTaskRunner
 from sqlalchemy import select
 
 import flows.serve
@@ -25,11 +26,12 @@ Configure = Callable[..., Params]
 
 @pytest.fixture
 def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
-    """A store and an MLflow of their own; `configure(track=...)` sets whether MLflow is used."""
+    """A store and an MLflow of their own, and workers that see them; `configure(track=...)` sets whether MLflow is used."""
     for name in ("CASES", "DIAGNOSES", "MLFLOW"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
     monkeypatch.setenv("MIMIR_STORE_URL", f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(flows.serve, "runner", lambda workers: ThreadPoolTaskRunner(max_workers=workers))
     given = read_params(paths.PARAMS)
 
     def use(*, track: bool = True) -> Params:
@@ -85,8 +87,19 @@ def test_a_batch_shows_as_a_run_and_each_investigation_as_a_run_in_it(configure:
 
 def test_a_batch_with_nothing_to_do_leaves_no_run(configure: Configure) -> None:
     configure()
-    assert serve() == 0
+    state = serve(return_state=True)
+    assert (state.message, state.result()) == ("nothing is due", 0)
     assert not paths.MLFLOW.exists()
+
+
+def test_a_batch_that_mlflow_does_not_show_is_diagnosed_all_the_same(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    send(configure(), f"sqlite+aiosqlite:///{tmp_path / 'store.db'}", "cart")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert serve() == 1
+    assert "mlflow: the batch is not shown" in caplog.text
 
 
 def test_who_wants_no_mlflow_gets_none(configure: Configure, tmp_path: Path) -> None:
