@@ -1,6 +1,7 @@
 """How log lines look: plain ``logging`` in the code, formatted by structlog, on stderr.
 
-Comes in: a level and a format. Goes out: the root logger's one handler.
+Comes in: a level and a format. Goes out: the root logger's one handler. What structlog's context variables hold (the request, the
+incident) is in each line that is written meanwhile.
 Surprises: text from logs and tickets ends up in messages, so control characters are shown, not sent to the terminal.
 """
 
@@ -22,6 +23,7 @@ def set_up(level: str, form: Literal["text", "json"] = "text") -> None:
     Other people's libraries speak from WARNING on, unless ``level`` is DEBUG.
     """
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -5,12 +5,14 @@ Comes in: a path. Goes out: :class:`Params`. A misspelt key, a missing key or a 
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from mimir_core.errors import ParamsError
+
+Shape = TypeVar("Shape")
 
 
 class Settings(BaseModel):
@@ -438,10 +440,13 @@ class StoreSettings(Settings):
     """A worker that is silent for longer has lost its claim."""
     retry_seconds: float = Field(ge=0)
     """Before a failed diagnosis is tried again; twice as long each time."""
-    max_tries: int = Field(ge=1)
+    max_tries: int = Field(ge=1, le=20)
     """An incident whose diagnosis failed so often is parked."""
     cooldown_seconds: float = Field(ge=0)
-    """An alert that fires so soon after its group's incident is over reopens that incident."""
+    """An alert that fires so soon after its group's incident is over reopens that incident; one that joins an incident which was
+    diagnosed is looked at when so much time has passed."""
+    topology_seconds: float = Field(ge=0)
+    """An alert of a service joins the incident of a caller or callee that came so shortly before it."""
     storm_seconds: float = Field(gt=0)
     storm_budget: int = Field(ge=1)
     """Diagnoses that a tenant is given within ``storm_seconds``; further incidents are suppressed until then."""
@@ -461,6 +466,23 @@ class ApiSettings(Settings):
     """Requests of one key at once, after a pause."""
     max_queue: int = Field(ge=1)
     """Open jobs; while there are so many, alerts and incidents are sent back."""
+    trigger_seconds: float = Field(gt=0)
+    """How long what comes in is collected before a run of `serve` is started for it."""
+
+
+class MonitorSettings(Settings):
+    """What is asked of each night of diagnoses."""
+
+    hours: float = Field(gt=0)
+    """How long a night is: from so long ago until now."""
+    reference_days: float = Field(gt=0)
+    """The time before it that it is compared with."""
+    min_rows: int = Field(ge=2)
+    """Diagnoses that each of the two must have to be compared."""
+    significance: float = Field(gt=0, lt=1)
+    """Chance that any column at all counts as drifted where nothing changed; each gets an equal part of it."""
+    drift_share: float = Field(gt=0, le=1)
+    """Share of the columns that drifted from which on the night is called another kind of night."""
 
 
 class Params(Settings):
@@ -481,6 +503,7 @@ class Params(Settings):
     prometheus: PrometheusSettings
     store: StoreSettings
     api: ApiSettings
+    monitor: MonitorSettings
 
 
 def read_params(path: Path) -> Params:
@@ -489,6 +512,15 @@ def read_params(path: Path) -> Params:
     Raises:
         ParamsError: The file is missing, is not YAML, or a key is missing, unknown or out of range.
     """
+    return read_settings(path, TypeAdapter(Params))
+
+
+def read_settings(path: Path, shape: TypeAdapter[Shape]) -> Shape:
+    """Read and check a YAML file.
+
+    Raises:
+        ParamsError: Likewise; it names the file, the key and the value.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -496,7 +528,7 @@ def read_params(path: Path) -> Params:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: is not YAML: {error}") from error
     try:
-        return Params.model_validate(content)
+        return shape.validate_python(content)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']} (got {problem['input']!r:.80})"

@@ -3,11 +3,13 @@
 import inspect
 import os
 from functools import cache
+from pathlib import Path
 from threading import RLock
 
 from mimir_core.analysis.pack import EvidenceEngine
 from mimir_core.analysis.signs import read_signs
 from mimir_core.backends import markup, pypdf_pages, unstructured_reader
+from mimir_core.backends.evidently_drift import EvidentlyReporter
 from mimir_core.backends.expectations import ExpectationsChecker
 from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.markup import escape_placeholders, level_fences, read_rows, strip_navigation
@@ -17,12 +19,13 @@ from mimir_core.backends.prometheus import PrometheusSource
 from mimir_core.backends.pypdf_pages import PyPdfReader
 from mimir_core.backends.sqlite_tables import SqliteCache
 from mimir_core.backends.unstructured_reader import UnstructuredReader
-from mimir_core.config import IndexSettings, IngestSettings, Params
+from mimir_core.config import IndexSettings, IngestSettings, MonitorSettings, Params
 from mimir_core.knowledge import blocks, clean, parse
 from mimir_core.knowledge.parse import DocumentParser
 from mimir_core.knowledge.retrieve import Searcher
 from mimir_core.records import content_hash
 from mimir_core.safety import redact, secret_rules
+from mimir_core.store.services import NONE_KNOWN, Services, read_services
 from tasks import paths
 
 _PARSING = (parse, blocks, clean, redact, secret_rules, markup, pypdf_pages, unstructured_reader)
@@ -50,6 +53,11 @@ def checker() -> ExpectationsChecker:
     return ExpectationsChecker()
 
 
+def drift_reporter_from(settings: MonitorSettings) -> EvidentlyReporter:
+    """Return what compares a night with the nights before."""
+    return EvidentlyReporter(settings.significance, settings.drift_share)
+
+
 def embedder_from(settings: IndexSettings) -> SentenceEmbedder:
     """Return the embedding model; it is loaded when it first embeds."""
     with _BUILDING:
@@ -75,6 +83,12 @@ def engine_from(params: Params, searcher: Searcher) -> EvidenceEngine:
 def store_url() -> str:
     """Return where incidents are kept: ``MIMIR_STORE_URL``, else a file in ``var/``."""
     return os.environ.get("MIMIR_STORE_URL") or f"sqlite+aiosqlite:///{paths.STORE}"
+
+
+def services() -> Services:
+    """Return what the file of ``MIMIR_SERVICES`` tells of services; nothing where there is none."""
+    path = os.environ.get("MIMIR_SERVICES")
+    return read_services(Path(path)) if path else NONE_KNOWN
 
 
 def series_from(params: Params) -> PrometheusSource | None:

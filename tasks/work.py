@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
+from structlog.contextvars import bound_contextvars
 
 from mimir_core.config import Params, StoreSettings
 from mimir_core.errors import BackendError
@@ -24,7 +25,7 @@ from mimir_core.records import Diagnosis, EvidencePack, Outcome, Run
 from mimir_core.store.cases import Case, read_stored_case
 from mimir_core.store.claims import Claim, LostClaimError, claim, finish, give_back, heartbeat, note_mlflow_run
 from mimir_core.store.database import Database, open_database
-from mimir_core.store.intake import find_suppressed_tenants, release_suppressed
+from mimir_core.store.jobs import find_suppressed_tenants, release_suppressed
 from mimir_core.store.views import read_queue
 from mimir_core.telemetry.signals import Signals
 from mimir_core.telemetry.stored import read_stored
@@ -75,16 +76,17 @@ class Worker:
         """
         done = 0
         while held := await self._claim(database):
-            try:
-                done += await self._work_on(database, held)
-            except LostClaimError as error:
-                logger.warning("%s", error)
+            with bound_contextvars(incident=held.incident_id, worker=self.name):
+                try:
+                    done += await self._work_on(database, held)
+                except LostClaimError as error:
+                    logger.warning("%s", error)
         return done
 
     async def _claim(self, database: Database) -> Claim | None:
         for tenant in await find_suppressed_tenants(database):
-            await release_suppressed(database, tenant, self.params.store, _now())
-        return await claim(database, self.name, self.params.store, _now())
+            await release_suppressed(database, tenant, self.params.store, await database.now())
+        return await claim(database, self.name, self.params.store, await database.now())
 
     async def _work_on(self, database: Database, held: Claim) -> bool:
         """Diagnose one incident; return whether that came to an end."""
@@ -93,10 +95,10 @@ class Worker:
             found = await self._investigate(database, held, lambda: self._read(case))
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            state = await give_back(database, held, reason, self.params.store, _now())
+            state = await give_back(database, held, reason, self.params.store, await database.now())
             logger.warning("%s: try %d failed, now %s: %s", held.incident_id, held.tries, state, reason, exc_info=True)
             return False
-        await finish(database, held, *found, _now())
+        await finish(database, held, *found, self.params.store, await database.now())
         logger.info("%s: %s: %s", held.incident_id, found.diagnosis.verdict, found.diagnosis.headline)
         try:
             await self._show(database, held, found)
@@ -124,7 +126,7 @@ class Worker:
         thinking = asyncio.create_task(asyncio.to_thread(investigate, read, self.params))
         while not (await asyncio.wait({thinking}, timeout=self.params.store.lease_seconds / _BEATS))[0]:
             with suppress(BackendError, LostClaimError):  # the end is time enough to find out
-                await heartbeat(database, held, self.params.store, _now())
+                await heartbeat(database, held, self.params.store, await database.now())
         return thinking.result()
 
     async def _show(self, database: Database, held: Claim, found: Investigation) -> None:
@@ -150,7 +152,7 @@ def count_due(url: str, settings: StoreSettings) -> int:
 
     async def run() -> int:
         async with open_database(url, settings) as database:
-            queue = await read_queue(database, _now())
+            queue = await read_queue(database, settings, await database.now())
             return queue.due + len(await find_suppressed_tenants(database))
 
     return asyncio.run(run())

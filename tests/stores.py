@@ -44,6 +44,7 @@ def settings() -> StoreSettings:
         retry_seconds=5,
         max_tries=3,
         cooldown_seconds=600,
+        topology_seconds=300,
         storm_seconds=300,
         storm_budget=3,
     )

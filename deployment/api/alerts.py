@@ -84,6 +84,6 @@ async def _take(message: Mapping[str, Any], group_key: str, here: Context, asker
     if len(incident.alerts) > most:
         raise HTTPException(422, f"alerts: {len(incident.alerts)} in one message, {most} at most")
     with here.metrics.intake_seconds.time():
-        receipt = await receive(here.database, incident, group_key, asker.name, here.params.store, asker.now)
-    here.metrics.count(receipt)
+        receipt = await receive(here.database, incident, group_key, asker.name, here.params.store, asker.now, here.services)
+    here.note(receipt)
     return Accepted.of(receipt)

@@ -1,21 +1,29 @@
 """The gate in front of every route: no key, no way in.
 
-Comes in: any request. Goes out: the request with ``state.key``, or 401, or 429. Surprises: it stands before the routes and before
-the body is read, so that a route that is added later is closed too, and strangers cost next to nothing. Revoking a key works at
-once: nothing is remembered between requests but how many there were.
+Comes in: any request. Goes out: the request with ``state.key``, or 401, or 429; and a line in the log with the request's id, that
+the answer bears too. Surprises: it stands before the routes and before the body is read, so that a route that is added later is
+closed too, and strangers cost next to nothing. Revoking a key works at once: nothing is remembered between requests but how many
+there were.
 """
 
+import logging
+import re
 from math import ceil
 from time import monotonic
+from uuid import uuid4
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from deployment.api.context import Context
 from deployment.api.problems import away, problem
 from mimir_core.errors import BackendError
 from mimir_core.store.keys import find_key
+
+_log = logging.getLogger(__name__)
+_GIVEN = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 OPEN = ("/healthz", "/readyz")
 """What a load balancer may ask without a key."""
@@ -37,15 +45,22 @@ class Gate:
         if scope["type"] != "http":
             return  # there are no web sockets: the server closes them
 
+        request, began = Request(scope), monotonic()
+        identity = _identity(request.headers.get("x-request-id", ""))
+
         async def counting(message: Message) -> None:
             if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", identity.encode())]
                 route = getattr(scope.get("route"), "path", "none")
                 method = scope["method"] if scope["method"] in ("GET", "POST") else "other"  # strangers invent them
                 self.context.metrics.requests.labels(method, route, message["status"]).inc()
+                level = logging.DEBUG if scope["path"] in OPEN else logging.INFO
+                _log.log(level, "%s %s: %d in %.0f ms", method, route, message["status"], 1000 * (monotonic() - began))
             await send(message)
 
-        refusal = None if scope["path"] in OPEN else await self._refusal(Request(scope))
-        await (refusal or self.app)(scope, receive, counting)
+        with bound_contextvars(request=identity):
+            refusal = None if scope["path"] in OPEN else await self._refusal(request)
+            await (refusal or self.app)(scope, receive, counting)
 
     async def _refusal(self, request: Request) -> JSONResponse | None:
         kind, _, presented = request.headers.get("authorization", "").partition(" ")
@@ -58,8 +73,18 @@ class Gate:
             return problem(401, detail, {"WWW-Authenticate": "Bearer"})
         if wait_seconds := self.buckets.take(key.id, monotonic()):
             return problem(429, f"the key {key.name!r} asks too often", {"Retry-After": str(ceil(wait_seconds))})
+        bind_contextvars(key=key.name)
         request.state.key = key
         return None
+
+
+def _identity(given: str) -> str:
+    r"""Return the sender's id of a request if it is one, else a new one.
+
+    >>> _identity("3f2b-77"), len(_identity("a b\\n"))
+    ('3f2b-77', 32)
+    """
+    return given if _GIVEN.fullmatch(given) else uuid4().hex
 
 
 class Buckets:

@@ -1,4 +1,4 @@
-"""``/api/v1/incidents...``: what people open, read, ask again and correct."""
+"""``/api/v1/incidents...``: what people open, read, ask again, end and correct."""
 
 from datetime import datetime
 from typing import Annotated
@@ -11,7 +11,7 @@ from deployment.api.bodies import BoundedRoute
 from deployment.api.context import ROOM, Here, needs
 from mimir_core.records import Incident, Record, Severity
 from mimir_core.store.lifecycle import State
-from mimir_core.store.requests import Asker, Opinion, ask_again, create_incident, give_feedback
+from mimir_core.store.requests import Asker, Opinion, ask_again, create_incident, end_incident, give_feedback
 from mimir_core.store.scopes import Scope
 from mimir_core.store.views import IncidentDetail, IncidentPage, list_incidents, read_incident
 
@@ -39,6 +39,14 @@ class NewIncident(BaseModel):
     metrics_snapshot: dict[str, FiniteFloat] = {}
 
 
+class Ending(BaseModel):
+    """Why an incident is over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=2000)
+
+
 class Done(Record):
     """What was written."""
 
@@ -63,8 +71,10 @@ async def create(
         service=new.affected_service,
     )
     with here.metrics.intake_seconds.time():
-        receipt = await create_incident(here.database, incident, new.metrics_snapshot, asker, here.params.store, idempotency_key)
-    here.metrics.count(receipt)
+        receipt = await create_incident(
+            here.database, incident, new.metrics_snapshot, asker, here.params.store, idempotency_key, here.services
+        )
+    here.note(receipt)
     return Accepted.of(receipt)
 
 
@@ -90,6 +100,21 @@ async def show(incident_id: IncidentId, here: Here, asker: Asker = READER) -> In
 async def analyze(incident_id: IncidentId, here: Here, asker: Asker = OPERATOR) -> Done:
     """Ask for another diagnosis."""
     await ask_again(here.database, incident_id, asker)
+    here.trigger.pull()
+    return Done(id=incident_id)
+
+
+@router.post("/{incident_id}/resolve")
+async def resolve(incident_id: IncidentId, ending: Ending, here: Here, asker: Asker = OPERATOR) -> Done:
+    """Say that the trouble is over."""
+    await end_incident(here.database, incident_id, State.RESOLVED, ending.reason, asker)
+    return Done(id=incident_id)
+
+
+@router.post("/{incident_id}/close")
+async def close(incident_id: IncidentId, ending: Ending, here: Here, asker: Asker = OPERATOR) -> Done:
+    """Say that nothing is left to do."""
+    await end_incident(here.database, incident_id, State.CLOSED, ending.reason, asker)
     return Done(id=incident_id)
 
 

@@ -29,6 +29,7 @@ class Metrics:
         self.intake_seconds = Histogram(
             "mimir_intake_seconds", "From a message that is read to one that is on the disk.", registry=self.registry
         )
+        self.triggers = Counter("mimir_triggers", "Runs asked of Prefect, by outcome.", ["outcome"], registry=self.registry)
         self.queue_depth = Gauge("mimir_queue_depth", "Open jobs.", registry=self.registry)
         self.queue_age = Gauge("mimir_queue_age_seconds", "How long the oldest job has been due.", registry=self.registry)
 

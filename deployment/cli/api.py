@@ -1,8 +1,8 @@
 """``mimir api``: the HTTP API over the store, until Ctrl-C."""
 
 import asyncio
+import os
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -20,21 +20,22 @@ async def _serve(host: str, port: int) -> None:
     import uvicorn  # noqa: PLC0415  # `mimir --help` stays fast
 
     from deployment.api.app import create_app  # noqa: PLC0415
+    from deployment.api.trigger import connect  # noqa: PLC0415
+    from deployment.first_key import show_first_key  # noqa: PLC0415
     from mimir_core.config import read_params  # noqa: PLC0415
     from mimir_core.errors import BackendError  # noqa: PLC0415
     from mimir_core.store.database import open_database  # noqa: PLC0415
-    from mimir_core.store.keys import create_first_key  # noqa: PLC0415
     from tasks import paths, wiring  # noqa: PLC0415
 
     params = read_params(paths.PARAMS)
     async with open_database(wiring.store_url(), params.store) as database:
-        config = uvicorn.Config(create_app(database, params), host, port, log_config=None, access_log=False)
+        app = create_app(database, params, wiring.services(), connect(os.environ))
+        config = uvicorn.Config(app, host, port, log_config=None, access_log=False)
         try:
             listening = config.bind_socket()
         except SystemExit:  # uvicorn's way of saying that somebody else has the port
             raise BackendError(f"{host}:{port}: nobody can listen there now") from None
-        if first := await create_first_key(database, "default", datetime.now(UTC)):
-            sys.stdout.write(f"admin key    {first}\n             shown this once; `mimir keys create` makes others\n")
+        await show_first_key(database)
         sys.stdout.write(f"API          http://{host}:{listening.getsockname()[1]}\nstop with    Ctrl-C\n")
         sys.stdout.flush()
         await uvicorn.Server(config).serve(sockets=[listening])

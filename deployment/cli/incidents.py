@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deployment.cli.store import ask
+from deployment.cli.store import ask, user
 from mimir_core.store.lifecycle import State
 
 if TYPE_CHECKING:
+    from mimir_core.store.database import Database
     from mimir_core.store.views import IncidentDetail
 
-incidents = typer.Typer(no_args_is_help=True, help="List and show incidents; how fast they were diagnosed and resolved.")
+incidents = typer.Typer(no_args_is_help=True, help="List, show and end incidents; how fast they were diagnosed and resolved.")
 Tenant = Annotated[str, typer.Option(help="Whose incidents.")]
+Identity = Annotated[str, typer.Argument(metavar="ID", help="From `mimir incidents list`.")]
+Reason = Annotated[str, typer.Option(help="Why: the audit keeps it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -41,7 +44,7 @@ def list_(
 
 @incidents.command()
 def show(
-    incident_id: Annotated[str, typer.Argument(metavar="ID", help="From `mimir incidents list`.")],
+    incident_id: Identity,
     tenant: Tenant = "default",
     as_json: AsJson = False,
 ) -> None:
@@ -51,6 +54,18 @@ def show(
 
     found = ask(lambda database: read_incident(database, tenant, incident_id))
     sys.stdout.write(found.model_dump_json(indent=2) + "\n" if as_json else escape.plain(_render(found)))
+
+
+@incidents.command()
+def resolve(incident_id: Identity, reason: Reason, tenant: Tenant = "default") -> None:
+    """Say that the trouble is over."""
+    _end(incident_id, State.RESOLVED, reason, tenant)
+
+
+@incidents.command()
+def close(incident_id: Identity, reason: Reason, tenant: Tenant = "default") -> None:
+    """Say that nothing is left to do."""
+    _end(incident_id, State.CLOSED, reason, tenant)
 
 
 @incidents.command()
@@ -73,6 +88,18 @@ def metrics(tenant: Tenant = "default", as_json: AsJson = False) -> None:
     for name, (meaning, figure) in figures.items():
         median = "-" if figure.median_seconds is None else f"{figure.median_seconds:.1f} s"
         sys.stdout.write(f"{name}  {meaning:26} {median:>12}  of {figure.counted}\n")
+
+
+def _end(incident_id: str, wanted: State, reason: str, tenant: str) -> None:
+    from mimir_core.safety.redact import redact  # noqa: PLC0415
+    from mimir_core.store.requests import Asker, end_incident  # noqa: PLC0415
+
+    async def end(database: "Database") -> None:
+        asker = Asker(tenant, user(), await database.now())
+        await end_incident(database, incident_id, wanted, redact(reason).text, asker)
+
+    ask(end)
+    sys.stdout.write(f"{incident_id} is {wanted}\n")
 
 
 def _render(found: "IncidentDetail") -> str:

@@ -1,13 +1,15 @@
 """``mimir keys ...``: who may use the API."""
 
 import sys
-from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deployment.cli.store import ask
+from deployment.cli.store import ask, user
 from mimir_core.store.scopes import Scope
+
+if TYPE_CHECKING:
+    from mimir_core.store.database import Database
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 
@@ -21,7 +23,10 @@ def create(
     """Make a key and print it: the only time that it is shown."""
     from mimir_core.store.keys import create_key  # noqa: PLC0415  # `mimir --help` stays fast
 
-    sys.stdout.write(f"{ask(lambda database: create_key(database, name, scope, tenant, datetime.now(UTC)))}\n")
+    async def make(database: "Database") -> str:
+        return await create_key(database, name, scope, tenant, user(), await database.now())
+
+    sys.stdout.write(f"{ask(make)}\n")
 
 
 @keys.command(name="list")
@@ -41,5 +46,8 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="From `mimir
     """Refuse a key from now on."""
     from mimir_core.store.keys import revoke_key  # noqa: PLC0415
 
-    ask(lambda database: revoke_key(database, key_id, datetime.now(UTC)))
+    async def refuse(database: "Database") -> None:
+        await revoke_key(database, key_id, user(), await database.now())
+
+    ask(refuse)
     sys.stdout.write(f"{key_id} is revoked\n")

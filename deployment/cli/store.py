@@ -1,7 +1,9 @@
 """What the commands that ask the store have in common."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from getpass import getuser
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -26,3 +28,11 @@ def ask(question: "Callable[[Database], Awaitable[Answer]]") -> Answer:
             return await question(database)
 
     return asyncio.run(run())
+
+
+def user() -> str:
+    """Return who runs the command, for the audit: a container's user may have a number only."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

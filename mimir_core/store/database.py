@@ -11,11 +11,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import alembic.command
 import alembic.config
-from sqlalchemy import Connection, event
+import asyncpg
+from sqlalchemy import Connection, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
@@ -43,6 +45,18 @@ class Database:
     def is_sqlite(self) -> bool:
         """Whether there is one writer at a time."""
         return self.engine.dialect.name == _SQLITE
+
+    async def now(self) -> datetime:
+        """Return the time, in UTC: the server's where there is one, so that machines need not agree on theirs.
+
+        Raises:
+            BackendError: The database is away.
+        """
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        async with self.reading() as connection:
+            told: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+        return told.astimezone(UTC)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -77,7 +91,8 @@ class Database:
 
 _OURS = (DataError, IntegrityError, ProgrammingError)
 """What no further try would mend."""
-_AWAY = (DBAPIError, PoolTimeoutError, OSError)
+_AWAY = (DBAPIError, PoolTimeoutError, OSError, asyncpg.PostgresError)
+"""The last is what a PostgreSQL that is just starting answers: SQLAlchemy hands on as it is what comes while connecting."""
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """How fast incidents are told apart, diagnosed and over: MTTD, MMTD and MTTR, from the audit.
 
-Comes in: the store. Goes out: :class:`Figures`. Surprise: each figure counts only the incidents that have both of its times, so
-every one says how many those are.
+Comes in: the store. Goes out: :class:`Figures`. Surprise: each figure counts only the incidents that have both of its times, in
+order (where the clock was set back between them, nobody knows how long it was), so that every one says how many those are.
 """
 
 from collections import Counter
@@ -114,5 +114,5 @@ def _moments(moment: Any, state: State, tenant: str) -> Subquery:
 
 
 def _figure(spans: Iterable[tuple[datetime | None, datetime | None]]) -> Figure:
-    seconds = [(end - start).total_seconds() for start, end in spans if start and end]
+    seconds = [(end - start).total_seconds() for start, end in spans if start and end and start <= end]
     return Figure(median(seconds) if seconds else None, len(seconds))

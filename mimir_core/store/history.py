@@ -1,18 +1,12 @@
 """One change of state -> the row of the incident and a row of the audit, written together or not at all."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mimir_core.store.lifecycle import State, check_transition
 from mimir_core.store.tables import audit, incidents
-
-
-def lock_incident(incident_id: str) -> Select[Any]:
-    """Return the query for an incident that nobody else changes until the transaction ends."""
-    return select(incidents).where(incidents.c.id == incident_id).with_for_update()
 
 
 async def move(  # noqa: PLR0913, PLR0917  # who, what, when and why
@@ -31,9 +25,10 @@ async def move(  # noqa: PLR0913, PLR0917  # who, what, when and why
     Raises:
         TransitionError: The table does not allow it.
     """
-    row = (await connection.execute(lock_incident(incident_id))).one()
+    mine = incidents.c.id == incident_id
+    row = (await connection.execute(select(incidents).where(mine).with_for_update(key_share=True))).one()
     check_transition(State(row.state), wanted)
-    await connection.execute(update(incidents).where(incidents.c.id == incident_id).values(state=wanted.value, changed_at=now))
+    await connection.execute(update(incidents).where(mine).values(state=wanted.value, changed_at=now))
     await connection.execute(
         insert(audit).values(
             tenant=row.tenant,

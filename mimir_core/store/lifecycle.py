@@ -58,14 +58,14 @@ MAY_FOLLOW: Mapping[State, frozenset[State]] = {
 }
 """The whole table: to be in none of these sets is to be refused."""
 
-WAITING = (State.RECEIVED, State.REOPENED)
-"""A worker may claim it."""
 BUSY = (State.DIAGNOSING, State.EXECUTING, State.VERIFYING)
 """Somebody works on it: a resolved alert waits until they are done."""
 OVER = (State.RESOLVED, State.CLOSED)
+ANALYZABLE = (State.DIAGNOSED, State.ESCALATED, State.FAILED, State.REJECTED, State.PARKED)
+"""Nobody works on it, and nobody is about to."""
 
 _SEVERITY_HOURS = {Severity.CRITICAL: 12, Severity.ERROR: 8, Severity.WARNING: 4, Severity.INFO: 0}
-_LOWEST_TIER = 4
+LOWEST_TIER = 4
 
 
 class TransitionError(MimirError):
@@ -103,4 +103,4 @@ def urgent_since(severity: Severity, tier: int, received_at: datetime) -> dateti
     >>> urgent_since(Severity.WARNING, 4, noon) < urgent_since(Severity.CRITICAL, 4, noon + timedelta(hours=9))
     True
     """
-    return received_at - timedelta(hours=_SEVERITY_HOURS[severity] + _LOWEST_TIER - min(max(tier, 1), _LOWEST_TIER))
+    return received_at - timedelta(hours=_SEVERITY_HOURS[severity] + LOWEST_TIER - tier)

@@ -1,4 +1,4 @@
-"""What people ask of the store: a new incident, another analysis, a word on a diagnosis.
+"""What people ask of the store: a new incident, another analysis, an end, a word on a diagnosis.
 
 Comes in: the request, by whom, and when. Goes out: what was written, in one transaction each. Surprise: a request that comes
 twice with one idempotency key is done once and answered twice (IETF draft "The Idempotency-Key HTTP Header Field").
@@ -17,14 +17,14 @@ from mimir_core.config import StoreSettings
 from mimir_core.errors import InputError, MimirError
 from mimir_core.records import Alert, FaultKind, Incident, Record, content_hash
 from mimir_core.store.database import Database
-from mimir_core.store.history import lock_incident, move
-from mimir_core.store.intake import Receipt, lock_tenant, open_job, receive_within
-from mimir_core.store.lifecycle import State, TransitionError
+from mimir_core.store.history import move
+from mimir_core.store.intake import Receipt, receive_within
+from mimir_core.store.jobs import close_job, open_job
+from mimir_core.store.lifecycle import ANALYZABLE, State, TransitionError
+from mimir_core.store.locks import lock_incident, lock_tenant
+from mimir_core.store.services import NONE_KNOWN, Services
 from mimir_core.store.tables import audit, feedback, incidents, receipts
 from mimir_core.store.views import find_incident, latest_diagnosis
-
-ANALYZABLE = (State.DIAGNOSED, State.ESCALATED, State.FAILED, State.REJECTED, State.PARKED)
-"""Nobody works on it, and nobody is about to."""
 
 
 class NoDiagnosisError(MimirError):
@@ -72,8 +72,9 @@ async def create_incident(  # noqa: PLR0913, PLR0917  # what, by whom, and how t
     asker: Asker,
     settings: StoreSettings,
     idempotency_key: str | None,
+    services: Services = NONE_KNOWN,
 ) -> Receipt:
-    """Open an incident, which is one of its own whatever else is open.
+    """Open an incident, which stands alone whatever else is open: it joins none, and none joins it.
 
     Args:
         database: The store.
@@ -82,6 +83,7 @@ async def create_incident(  # noqa: PLR0913, PLR0917  # what, by whom, and how t
         asker: Who asks.
         settings: The ``store`` section.
         idempotency_key: The same key and the same incident open one, and get one answer.
+        services: Says how near to users the affected one is.
 
     Raises:
         InputError: The key was used for something else.
@@ -97,7 +99,7 @@ async def create_incident(  # noqa: PLR0913, PLR0917  # what, by whom, and how t
             fingerprint=secrets.token_hex(8),
         )
         alone = incident.model_copy(update={"alerts": (alert,)})
-        receipt = await receive_within(connection, alone, alert.fingerprint, asker.name, settings, asker.now)
+        receipt = await receive_within(connection, alone, None, asker.name, settings, asker.now, services)
         mine = incidents.c.id == receipt.incidents[0]
         await connection.execute(update(incidents).where(mine).values(snapshot=dict(snapshot)))
         return receipt._asdict()
@@ -119,12 +121,38 @@ async def ask_again(database: Database, incident_id: str, asker: Asker) -> None:
         BackendError: Nothing was written.
     """
     async with database.writing() as connection:
-        row = await find_incident(connection, lock_incident(incident_id), asker.tenant, incident_id)
+        await find_incident(connection, select(incidents.c.id), asker.tenant, incident_id)
+        row = await lock_incident(connection, incident_id)
         if State(row.state) not in ANALYZABLE:
             allowed = ", ".join(ANALYZABLE)
             raise TransitionError(f"an incident that is {row.state} is not analyzed again; one that is {allowed} is")
         await move(connection, incident_id, State.RECEIVED, asker.name, "asked for another diagnosis", asker.now)
-        await open_job(connection, row, asker.now)
+        await open_job(connection, row, asker.now, asker.now)
+
+
+async def end_incident(database: Database, incident_id: str, wanted: State, reason: str, asker: Asker) -> None:
+    """Say that an incident is over.
+
+    Alerts that still fire stay as they are. When they are sent again nothing happens; a new one of their groups within the
+    cooldown reopens the incident.
+
+    Args:
+        database: The store.
+        incident_id: Of the asker's tenant.
+        wanted: Resolved or closed.
+        reason: For the audit.
+        asker: Who says so.
+
+    Raises:
+        UnknownIncidentError: The tenant has none of this id.
+        TransitionError: It cannot end from where it stands: somebody works on it, say.
+        BackendError: Nothing was written.
+    """
+    async with database.writing() as connection:
+        await find_incident(connection, select(incidents.c.id), asker.tenant, incident_id)
+        await lock_incident(connection, incident_id)
+        await move(connection, incident_id, wanted, asker.name, reason, asker.now)
+        await close_job(connection, incident_id, asker.now)
 
 
 async def give_feedback(database: Database, incident_id: str, opinion: Opinion, asker: Asker) -> str:

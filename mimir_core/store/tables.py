@@ -67,8 +67,8 @@ def _tenant() -> Column[str]:
     return Column("tenant", String(80), nullable=False)
 
 
-def _incident() -> Column[str]:
-    return Column("incident_id", String(64), ForeignKey("incidents.id"), nullable=False)
+def _incident(*, nullable: bool = False) -> Column[str]:
+    return Column("incident_id", String(64), ForeignKey("incidents.id"), nullable=nullable)
 
 
 def _when(name: str = "at", *, nullable: bool = False) -> Column[datetime]:
@@ -86,18 +86,16 @@ incidents = Table(
     Column("severity", String(10), nullable=False),
     Column("service", Text),
     Column("tier", Integer, nullable=False),
-    Column("group_key", String(64), nullable=False),
     Column("snapshot", _Document),
     _when("opened_at", nullable=True),
     _when("received_at"),
     _when("detected_at", nullable=True),
     _when("calm_at", nullable=True),
     _when("changed_at"),
-    Index("ix_incidents_open", "tenant", "group_key", "state"),
+    Index("ix_incidents_state", "tenant", "state"),
     Index("ix_incidents_list", "tenant", "received_at"),
 )
-"""``group_key``: hash of what alerts of one incident share. ``detected_at``: the earliest related signal, by the diagnosis.
-``calm_at``: when all its alerts had resolved."""
+"""``detected_at``: the earliest related signal, by the diagnosis. ``calm_at``: when all its alerts had resolved."""
 
 alerts = Table(
     "alerts",
@@ -105,6 +103,7 @@ alerts = Table(
     _number(),
     _tenant(),
     _incident(),
+    Column("group_key", String(64)),
     Column("fingerprint", String(64), nullable=False),
     _when("starts_at"),
     _when("ends_at", nullable=True),
@@ -112,8 +111,10 @@ alerts = Table(
     Column("alert", _Document, nullable=False),
     _when("received_at"),
     UniqueConstraint("tenant", "fingerprint", "starts_at"),
+    Index("ix_alerts_group", "tenant", "group_key", "number"),
     Index("ix_alerts_incident", "incident_id", "status"),
 )
+"""``group_key``: hash of what its sender groups by; none where a person opened the incident, which then stands alone."""
 
 jobs = Table(
     "jobs",
@@ -200,7 +201,7 @@ audit = Table(
     metadata,
     _number(),
     _tenant(),
-    _incident(),
+    _incident(nullable=True),
     Column("actor", Text, nullable=False),
     Column("event", String(64), nullable=False),
     Column("before", String(20)),
@@ -209,7 +210,7 @@ audit = Table(
     _when(),
     Index("ix_audit_incident", "incident_id", "number"),
 )
-"""Rows are added, never changed."""
+"""Rows are added, never changed. What is about a key is about no incident."""
 
 keys = Table(
     "keys",

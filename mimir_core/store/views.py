@@ -14,9 +14,11 @@ from pydantic import AwareDatetime
 from sqlalchemy import Row, Select, Table, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mimir_core.config import StoreSettings
 from mimir_core.errors import InputError
 from mimir_core.records import Alert, Diagnosis, EvidencePack, Record, Severity
 from mimir_core.store.database import Database
+from mimir_core.store.jobs import is_due
 from mimir_core.store.lifecycle import State
 from mimir_core.store.tables import alerts, audit, diagnoses, incidents, jobs, packs
 
@@ -153,18 +155,17 @@ async def read_incident(database: Database, tenant: str, incident_id: str) -> In
     )
 
 
-async def read_queue(database: Database, now: datetime) -> Queue:
+async def read_queue(database: Database, settings: StoreSettings, now: datetime) -> Queue:
     """Return how much waits, and for how long.
 
     Raises:
         BackendError: The database is away.
     """
-    is_free = or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now)
-    is_due = and_(jobs.c.due_at <= now, is_free)
-    figures = select(func.count(), func.count().filter(is_due), func.min(jobs.c.due_at).filter(is_due))
+    due_now = is_due(settings, now)
+    figures = select(func.count(), func.count().filter(due_now), func.min(jobs.c.due_at).filter(due_now))
     async with database.reading() as connection:
         depth, due, due_at = (await connection.execute(figures.where(jobs.c.is_open))).one()
-    return Queue(depth, due, (now - due_at).total_seconds() if due_at else 0.0)
+    return Queue(depth, due, max(0.0, (now - due_at).total_seconds()) if due_at else 0.0)
 
 
 async def find_incident(connection: AsyncConnection, query: Select[Any], tenant: str, incident_id: str) -> Row[Any]:

@@ -32,8 +32,8 @@ class Api:
     client: httpx.AsyncClient
 
     async def key(self, *scopes: Scope, tenant: str = "default") -> dict[str, str]:
-        name = " ".join(scopes)
-        return {"Authorization": f"Bearer {await create_key(self.database, name, scopes, tenant, datetime.now(UTC))}"}
+        shown = await create_key(self.database, " ".join(scopes), scopes, tenant, "test", datetime.now(UTC))
+        return {"Authorization": f"Bearer {shown}"}
 
     async def post(self, path: str, body: Any, scope: Scope = Scope.ADMIN, **headers: str) -> httpx.Response:
         known = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -10,7 +10,9 @@ from deployment.api.bodies import BoundedRequest
 from mimir_core.config import ApiSettings
 
 pytestmark = pytest.mark.anyio
-SETTINGS = ApiSettings(max_body_bytes=100_000, max_depth=9, max_alerts=9, rate_per_second=1, burst=1, max_queue=1)
+SETTINGS = ApiSettings(
+    max_body_bytes=100_000, max_depth=9, max_alerts=9, rate_per_second=1, burst=1, max_queue=1, trigger_seconds=1
+)
 
 
 async def read(text: str) -> Any:

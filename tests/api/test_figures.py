@@ -22,9 +22,9 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-async def test_an_empty_store_has_no_figures(database: Database) -> None:
+async def test_an_empty_store_has_no_figures(database: Database, settings: StoreSettings) -> None:
     assert await read_figures(database, "default") == ({}, Figure(None, 0), Figure(None, 0), Figure(None, 0))
-    assert await read_queue(database, NOON) == Queue(0, 0, 0.0)
+    assert await read_queue(database, settings, NOON) == Queue(0, 0, 0.0)
 
 
 async def test_figures_are_medians_of_what_was_timed(database: Database, settings: StoreSettings) -> None:
@@ -36,7 +36,7 @@ async def test_figures_are_medians_of_what_was_timed(database: Database, setting
         assert held is not None
         diagnosis = Diagnosis(incident_id=identity, verdict=Verdict.CAUSE_FOUND, headline="h", reason="r")
         run = Run(id="r", incident_id=identity, diagnosis_hash="x", reasoner="builtin", started_at=NOON, latency_ms=1)
-        await finish(database, held, EvidencePack(incident=incident), diagnosis, run, at(diagnosed_at))
+        await finish(database, held, EvidencePack(incident=incident), diagnosis, run, settings, at(diagnosed_at))
         if resolved_at:
             calm = incident.model_copy(update={"alerts": (alert.model_copy(update={"status": "resolved"}),)})
             await receive(database, calm, group, "am", settings, at(resolved_at))
@@ -53,6 +53,6 @@ async def test_figures_are_medians_of_what_was_timed(database: Database, setting
 async def test_the_queue_is_as_old_as_what_has_been_due_for_longest(database: Database, settings: StoreSettings) -> None:
     for number in range(2):
         await receive(database, Incident(id="i", title=f"t{number}"), "", "am", settings, at(number * 10))
-    assert await read_queue(database, at(60)) == Queue(2, 2, 60.0)
+    assert await read_queue(database, settings, at(60)) == Queue(2, 2, 60.0)
     await claim(database, "w", settings, at(60))
-    assert await read_queue(database, at(60)) == Queue(2, 1, 50.0)
+    assert await read_queue(database, settings, at(60)) == Queue(2, 1, 50.0)

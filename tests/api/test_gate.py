@@ -23,6 +23,8 @@ NEEDS = {
     ("GET", INCIDENTS): Scope.VIEWER,
     ("GET", INCIDENTS + "/{incident_id}"): Scope.VIEWER,
     ("POST", INCIDENTS + "/{incident_id}/analyze"): Scope.OPERATOR,
+    ("POST", INCIDENTS + "/{incident_id}/resolve"): Scope.OPERATOR,
+    ("POST", INCIDENTS + "/{incident_id}/close"): Scope.OPERATOR,
     ("POST", INCIDENTS + "/{incident_id}/feedback"): Scope.OPERATOR,
     ("GET", "/metrics"): Scope.VIEWER,
 }
@@ -33,6 +35,8 @@ BODIES = {
         "alerts": [{"status": "firing", "labels": {}, "startsAt": "2026-03-01"}],
     },
     "/feedback": {"verdict": "wrong"},
+    "/resolve": {"reason": "x"},
+    "/close": {"reason": "x"},
 }
 
 
@@ -57,7 +61,7 @@ async def test_no_route_is_open_without_a_key_that_is_in_use(api: Any) -> None:
         *(("GET", path) for path in (*OPEN, "/openapi.json")),
     }
     revoked = await api.key(Scope.ADMIN)
-    await revoke_key(api.database, revoked["Authorization"].split("_")[1], NOW)
+    await revoke_key(api.database, revoked["Authorization"].split("_")[1], "kim", NOW)
     secret = (await api.key(Scope.ADMIN))["Authorization"][:-1]
     bad = [{}, revoked, {"Authorization": secret + "?"}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer mim_"}]
     for method, path in [*known, ("GET", "/nothing"), ("GET", "/docs")]:
@@ -69,7 +73,7 @@ async def test_no_route_is_open_without_a_key_that_is_in_use(api: Any) -> None:
 
 
 async def test_a_wrong_secret_for_a_known_key_is_refused(database: Database) -> None:
-    right = await create_key(database, "ci", [Scope.VIEWER], "default", NOW)
+    right = await create_key(database, "ci", [Scope.VIEWER], "default", "kim", NOW)
     wrong = right[:-1] + ("A" if right[-1] != "A" else "B")
     assert (await find_key(database, right)) is not None
     assert await find_key(database, wrong) is None
@@ -149,8 +153,8 @@ async def test_a_key_is_shown_once_and_stored_hashed(database: Database) -> None
 
 async def test_a_key_is_for_something_and_revoked_once(database: Database) -> None:
     with pytest.raises(InputError, match="needs a scope"):
-        await create_key(database, "x", [], "default", NOW)
-    identity = (await create_key(database, "x", [Scope.VIEWER], "default", NOW)).split("_")[1]
-    await revoke_key(database, identity, NOW)
+        await create_key(database, "x", [], "default", "kim", NOW)
+    identity = (await create_key(database, "x", [Scope.VIEWER], "default", "kim", NOW)).split("_")[1]
+    await revoke_key(database, identity, "kim", NOW)
     with pytest.raises(InputError, match="none that is in use"):
-        await revoke_key(database, identity, NOW)
+        await revoke_key(database, identity, "kim", NOW)

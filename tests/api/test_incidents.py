@@ -31,7 +31,7 @@ async def diagnosed(api: Any) -> str:
     pack = EvidencePack(incident=Incident(id=identity, title="x"))
     diagnosis = Diagnosis(incident_id=identity, verdict=Verdict.CAUSE_FOUND, headline="cart: cpu", reason="because")
     run = Run(id="r", incident_id=identity, diagnosis_hash="x", reasoner="builtin", started_at=now, latency_ms=1)
-    await finish(api.database, held, pack, diagnosis, run, now)
+    await finish(api.database, held, pack, diagnosis, run, api.params.store, now)
     return identity
 
 
@@ -115,6 +115,56 @@ async def test_an_incident_is_analyzed_again_when_nobody_works_on_it(api: Any) -
         assert sorted((await connection.scalars(select(jobs.c.is_open))).all()) == [False, True]
 
 
+@pytest.mark.parametrize(("verb", "state"), [("resolve", "resolved"), ("close", "closed")])
+async def test_a_person_says_that_it_is_over_and_why(api: Any, verb: str, state: str) -> None:
+    identity = await diagnosed(api)
+    await api.post(f"{INCIDENTS}/{identity}/analyze", None)
+    if verb == "close":  # what waits for a worker resolves first
+        assert (await api.post(f"{INCIDENTS}/{identity}/close", {"reason": "x"})).status_code == 409
+        await api.post(f"{INCIDENTS}/{identity}/resolve", {"reason": "calm"})
+    answer = await api.post(f"{INCIDENTS}/{identity}/{verb}", {"reason": "a test, password=hunter2" + "hunter2"}, Scope.OPERATOR)
+    assert (answer.status_code, answer.json()["id"]) == (200, identity)
+    found = (await api.get(f"{INCIDENTS}/{identity}")).json()
+    last = found["timeline"][-1]
+    assert (found["state"], last["after"], last["actor"]) == (state, state, "operator")
+    assert last["reason"] == "a test, password=[redacted:password]"
+    assert found["alerts"][0]["status"] == "firing"
+    async with api.database.reading() as connection:
+        assert not any((await connection.scalars(select(jobs.c.is_open))).all())
+
+
+async def test_what_somebody_works_on_is_not_over(api: Any) -> None:
+    identity = await opened(api)
+    await claim(api.database, "w", api.params.store, datetime.now(UTC))
+    for verb in ("resolve", "close"):
+        answer = await api.post(f"{INCIDENTS}/{identity}/{verb}", {"reason": "x"})
+        assert (answer.status_code, "diagnosing cannot become" in answer.json()["detail"]) == (409, True)
+
+
+@pytest.mark.parametrize(
+    "body", [None, {}, {"reason": ""}, {"reason": 1}, {"reason": "x" * 2001}, {"reason": "x", "state": "closed"}]
+)
+async def test_an_end_has_a_reason_and_nothing_else(api: Any, body: Any) -> None:
+    identity = await opened(api)
+    assert (await api.post(f"{INCIDENTS}/{identity}/resolve", body)).status_code == 422
+
+
+async def test_after_a_person_resolved_it_only_a_new_alert_brings_it_back(api: Any) -> None:
+    async def fire(starts_at: str) -> Any:
+        sent = {"title": "slow", "service": "cart", "fingerprint": "f", "groupKey": "g", "starts_at": starts_at}
+        return (await api.post("/api/v1/alerts/generic", sent)).json()
+
+    [identity] = (await fire("2026-03-01T12:00:00Z"))["incidents"]
+    await api.post(f"{INCIDENTS}/{identity}/resolve", {"reason": "known"})
+    assert ((await fire("2026-03-01T12:00:00Z"))["jobs"], (await api.get(f"{INCIDENTS}/{identity}")).json()["state"]) == (
+        0,
+        "resolved",
+    )
+    again = await fire("2026-03-01T12:05:00Z")
+    assert (again["incidents"], again["jobs"]) == ([identity], 1)
+    assert (await api.get(f"{INCIDENTS}/{identity}")).json()["state"] == "reopened"
+
+
 async def test_feedback_belongs_to_the_latest_diagnosis(api: Any) -> None:
     identity = await diagnosed(api)
     said = {
@@ -142,6 +192,7 @@ async def test_what_is_not_there_is_404(api: Any) -> None:
     assert (await api.get(NOBODY)).status_code == 404
     assert (await api.post(f"{NOBODY}/analyze", None)).status_code == 404
     assert (await api.post(f"{NOBODY}/feedback", {"verdict": "wrong"})).status_code == 404
+    assert (await api.post(f"{NOBODY}/resolve", {"reason": "x"})).status_code == 404
 
 
 async def test_a_tenant_sees_its_own_incidents_alone(api: Any) -> None:
@@ -151,6 +202,8 @@ async def test_a_tenant_sees_its_own_incidents_alone(api: Any) -> None:
         await api.client.get(path, headers=stranger),
         await api.client.post(f"{path}/analyze", headers=stranger),
         await api.client.post(f"{path}/feedback", json={"verdict": "wrong"}, headers=stranger),
+        await api.client.post(f"{path}/resolve", json={"reason": "x"}, headers=stranger),
+        await api.client.post(f"{path}/close", json={"reason": "x"}, headers=stranger),
     ]
-    assert [answer.status_code for answer in answers] == [404, 404, 404]
+    assert [answer.status_code for answer in answers] == [404] * 5
     assert (await api.client.get(INCIDENTS, headers=stranger)).json()["incidents"] == []

@@ -41,7 +41,9 @@ async def send(  # noqa: PLR0913, PLR0917  # an alert has many sides
     return identity
 
 
-async def end(database: Database, held: Claim, now: datetime, verdict: Verdict = Verdict.CAUSE_FOUND) -> None:
+async def end(
+    database: Database, held: Claim, settings: StoreSettings, now: datetime, verdict: Verdict = Verdict.CAUSE_FOUND
+) -> None:
     pack = EvidencePack(incident=Incident(id=held.incident_id, title="checkout"))
     diagnosis = Diagnosis(incident_id=held.incident_id, verdict=verdict, headline="cart: cpu", reason="because")
     run = Run(
@@ -52,7 +54,7 @@ async def end(database: Database, held: Claim, now: datetime, verdict: Verdict =
         started_at=NOON,
         latency_ms=1.0,
     )
-    await finish(database, held, pack, diagnosis, run, now)
+    await finish(database, held, pack, diagnosis, run, settings, now)
 
 
 async def rows(database: Database, table: Table) -> Sequence[Any]:
@@ -75,25 +77,25 @@ async def test_a_job_is_claimed_once_and_ends_with_one_diagnosis(database: Datab
     held = await hold(database, settings)
     assert (held.incident_id, held.tries, await states(database)) == (identity, 1, ["diagnosing"])
     assert await claim(database, "w2", settings, at(2)) is None
-    await end(database, held, at(3))
+    await end(database, held, settings, at(3))
     assert await states(database) == ["diagnosed"]
     assert [len(await rows(database, table)) for table in (packs, diagnoses, runs)] == [1, 1, 1]
     with pytest.raises(LostClaimError):
-        await end(database, held, at(4))
+        await end(database, held, settings, at(4))
     assert [len(await rows(database, table)) for table in (packs, diagnoses, runs)] == [1, 1, 1]
 
 
 async def test_what_was_diagnosed_is_told_to_dashboards(database: Database, settings: StoreSettings) -> None:
     for number in range(2):
         await send(database, settings, f"group-{number}")
-    await end(database, await hold(database, settings), at(2))
+    await end(database, await hold(database, settings), settings, at(2))
     totals = await read_totals(database)
     assert totals == ({"diagnosed": 1, "received": 1}, {"cause_found": 1}, 0, (0.001,))
 
 
 async def test_what_is_undetermined_goes_to_a_person(database: Database, settings: StoreSettings) -> None:
     await send(database, settings)
-    await end(database, await hold(database, settings), at(2), Verdict.UNDETERMINED)
+    await end(database, await hold(database, settings), settings, at(2), Verdict.UNDETERMINED)
     assert await states(database) == ["escalated"]
 
 
@@ -105,12 +107,12 @@ async def test_the_job_of_a_dead_worker_is_due_again_and_the_dead_cannot_write(
     assert await claim(database, "w2", settings, at(settings.lease_seconds)) is None
     heir = await hold(database, settings, "w2", settings.lease_seconds + 2)
     assert (heir.job_id, heir.tries) == (dead.job_id, 2)
-    for write in (end(database, dead, at(70)), heartbeat(database, dead, settings, at(70))):
+    for write in (end(database, dead, settings, at(70)), heartbeat(database, dead, settings, at(70))):
         with pytest.raises(LostClaimError):
             await write
     with pytest.raises(LostClaimError):
         await give_back(database, dead, "too late", settings, at(70))
-    await end(database, heir, at(80))
+    await end(database, heir, settings, at(80))
     assert len(await rows(database, diagnoses)) == 1
 
 
@@ -159,7 +161,7 @@ async def test_an_alert_that_resolves_while_somebody_works_resolves_the_incident
     held = await hold(database, settings)
     await send(database, settings, status="resolved", after=5)
     assert await states(database) == ["diagnosing"]
-    await end(database, held, at(6))
+    await end(database, held, settings, at(6))
     assert await states(database) == ["resolved"]
     assert len(await rows(database, diagnoses)) == 1
 
@@ -172,7 +174,7 @@ async def test_many_workers_share_many_jobs_without_taking_one_twice(database: D
     async def work(worker: str) -> list[str]:
         done = []
         while held := await claim(database, worker, generous, at(1)):
-            await end(database, held, at(2))
+            await end(database, held, settings, at(2))
             done.append(held.job_id)
         return done
 

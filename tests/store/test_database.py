@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pgserver
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -54,6 +55,15 @@ async def test_a_url_of_no_known_kind_is_refused(url: str, settings: StoreSettin
 async def test_a_server_that_is_away_is_worth_another_try(settings: StoreSettings, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="store: nothing was written"):
         async with open_database(f"postgresql+asyncpg:///x?host={tmp_path}", settings):
+            pass
+
+
+async def test_a_server_that_does_not_let_anybody_in_yet_is_worth_another_try(
+    settings: StoreSettings, postgres: pgserver.PostgresServer
+) -> None:
+    nowhere = str(postgres.get_uri("nowhere")).replace("postgresql://", "postgresql+asyncpg://")
+    with pytest.raises(BackendError, match='store: nothing was written: database "nowhere" does not exist'):
+        async with open_database(nowhere, settings):
             pass
 
 

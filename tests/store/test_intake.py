@@ -13,7 +13,8 @@ from sqlalchemy import Table, func, select
 from mimir_core.config import StoreSettings
 from mimir_core.records import Alert, Incident, Severity
 from mimir_core.store.database import Database
-from mimir_core.store.intake import Receipt, receive, release_suppressed
+from mimir_core.store.intake import Receipt, receive
+from mimir_core.store.jobs import release_suppressed
 from mimir_core.store.tables import alerts, audit, incidents, jobs
 
 pytestmark = pytest.mark.anyio
@@ -61,8 +62,39 @@ async def test_an_alert_that_is_sent_again_is_stored_once(sender: Sender) -> Non
     assert (await sender.count(incidents), await sender.count(alerts), await sender.count(jobs)) == (1, 2, 1)
 
 
-async def test_twins_in_one_message_are_one(sender: Sender) -> None:
-    assert (await sender.send(alert("Slow"), alert("Slow"))).new_alerts == 1
+@pytest.mark.parametrize("statuses", [("firing", "firing"), ("firing", "resolved"), ("resolved", "firing")])
+async def test_twins_in_one_message_are_one_and_its_end_stands(
+    sender: Sender, statuses: tuple[Literal["firing", "resolved"], ...]
+) -> None:
+    assert (await sender.send(*(alert("Slow", status) for status in statuses))).new_alerts == 1
+    [row] = await sender.rows(alerts)
+    assert row.status == max(statuses)
+
+
+async def test_the_same_at_once_is_stored_once(sender: Sender) -> None:
+    twice = [*(alert("Slow") for _ in range(10)), *(alert("Slow", "resolved") for _ in range(10))]
+    receipts = await asyncio.gather(*(sender.send(one) for one in twice))
+    assert (sum(one.new_alerts for one in receipts), sum(one.known_alerts for one in receipts)) == (1, 19)
+    assert (await sender.count(incidents), await sender.count(alerts), await sender.states()) == (1, 1, ["resolved"])
+
+
+async def test_the_late_end_of_one_time_does_not_end_the_next(sender: Sender) -> None:
+    again = alert("Slow", starts_at=NOON + timedelta(seconds=60))
+    await sender.send(alert("Slow"))
+    await sender.send(again, after=60)
+    await sender.send(alert("Slow", "resolved"), after=90)
+    assert (await sender.states(), {row.starts_at: row.status for row in await sender.rows(alerts)}) == (
+        ["received"],
+        {NOON: "resolved", again.starts_at: "firing"},
+    )
+    await sender.send(alert("Slow", "resolved", again.starts_at or NOON), after=120)
+    await sender.send(alert("Slow"), again, after=130)
+    assert (await sender.states(), [row.status for row in await sender.rows(alerts)]) == (["resolved"], ["resolved"] * 2)
+
+
+async def test_an_end_whose_beginning_never_came_asks_for_nothing(sender: Sender) -> None:
+    receipt = await sender.send(alert("Slow", "resolved"))
+    assert (receipt.new_alerts, receipt.jobs, await sender.states(), await sender.count(jobs)) == (1, 0, ["resolved"], 0)
 
 
 async def test_alerts_of_other_groups_and_tenants_are_other_incidents(sender: Sender) -> None:

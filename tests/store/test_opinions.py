@@ -41,7 +41,7 @@ async def diagnosed(database: Database, settings: StoreSettings, service: str) -
     pack = EvidenceEngine(lambda _query, _top_k: [], read_signs(), PARAMS).build_pack(signals)
     diagnosis = diagnose(pack, read_signs(), read_safety_rules(), PARAMS.diagnose).diagnosis
     run = Run(id="r", incident_id="i", diagnosis_hash="x", reasoner="builtin", started_at=NOON, latency_ms=1.0)
-    await finish(database, held, pack, diagnosis, run, NOON)
+    await finish(database, held, pack, diagnosis, run, settings, NOON)
     return held.incident_id
 
 

@@ -22,7 +22,6 @@ def upgrade() -> None:
         sa.Column("severity", sa.String(length=10), nullable=False),
         sa.Column("service", sa.Text(), nullable=True),
         sa.Column("tier", sa.Integer(), nullable=False),
-        sa.Column("group_key", sa.String(length=64), nullable=False),
         sa.Column("snapshot", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
@@ -33,7 +32,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("incidents", schema=None) as batch_op:
         batch_op.create_index("ix_incidents_list", ["tenant", "received_at"], unique=False)
-        batch_op.create_index("ix_incidents_open", ["tenant", "group_key", "state"], unique=False)
+        batch_op.create_index("ix_incidents_state", ["tenant", "state"], unique=False)
 
     op.create_table(
         "keys",
@@ -61,6 +60,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("tenant", sa.String(length=80), nullable=False),
         sa.Column("incident_id", sa.String(length=64), nullable=False),
+        sa.Column("group_key", sa.String(length=64), nullable=True),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
@@ -72,13 +72,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("tenant", "fingerprint", "starts_at", name=op.f("uq_alerts_tenant_fingerprint_starts_at")),
     )
     with op.batch_alter_table("alerts", schema=None) as batch_op:
+        batch_op.create_index("ix_alerts_group", ["tenant", "group_key", "number"], unique=False)
         batch_op.create_index("ix_alerts_incident", ["incident_id", "status"], unique=False)
 
     op.create_table(
         "audit",
         sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("tenant", sa.String(length=80), nullable=False),
-        sa.Column("incident_id", sa.String(length=64), nullable=False),
+        sa.Column("incident_id", sa.String(length=64), nullable=True),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("event", sa.String(length=64), nullable=False),
         sa.Column("before", sa.String(length=20), nullable=True),
@@ -207,12 +208,13 @@ def downgrade() -> None:
     op.drop_table("audit")
     with op.batch_alter_table("alerts", schema=None) as batch_op:
         batch_op.drop_index("ix_alerts_incident")
+        batch_op.drop_index("ix_alerts_group")
 
     op.drop_table("alerts")
     op.drop_table("receipts")
     op.drop_table("keys")
     with op.batch_alter_table("incidents", schema=None) as batch_op:
-        batch_op.drop_index("ix_incidents_open")
+        batch_op.drop_index("ix_incidents_state")
         batch_op.drop_index("ix_incidents_list")
 
     op.drop_table("incidents")
