@@ -20,6 +20,7 @@ from deployment.cli.feedback import feedback
 from deployment.cli.incidents import incidents
 from deployment.cli.keys import keys
 from deployment.cli.knowledge import knowledge, search
+from deployment.cli.monitor import monitor
 from deployment.cli.nightly import nightly
 from deployment.cli.simulate import simulate
 from deployment.cli.up import up
@@ -80,6 +81,7 @@ app.add_typer(feedback, name="feedback")
 app.add_typer(keys, name="keys")
 app.command()(api)
 app.command()(work)
+app.command()(monitor)
 app.command()(up)
 app.command()(doctor)
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from mimir_core.knowledge.checks import BrokenRule, Row, Rule
+from mimir_core.rules import BrokenRule, Row, Rule
 
 
 class ExpectationsChecker:

@@ -4,46 +4,18 @@ Comes in: documents and chunks. Goes out: nothing, or an InputError that lists e
 rules do not repair; cleaning did that. What they find means that a source or the code that cleans it is at fault.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Sequence
 
 from mimir_core.config import IngestSettings
 from mimir_core.errors import InputError
 from mimir_core.knowledge.chunk import count_words
 from mimir_core.knowledge.ingest import Manuscript
 from mimir_core.records import Chunk
+from mimir_core.rules import Checker, Row, Rule
 
-Row = Mapping[str, Any]
 _SHOWN = 3
 _SPOILT = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]"
 """Control characters, and the mark that a wrong encoding leaves."""
-
-
-class Rule(NamedTuple):
-    """One claim about a column of all rows."""
-
-    claim: str
-    column: str
-    test: Literal["unique", "between", "without", "one_of"]
-    minimum: int | None = None
-    maximum: int | None = None
-    pattern: str = ""
-    values: tuple[str, ...] = ()
-
-
-class BrokenRule(NamedTuple):
-    """A rule and the rows that break it."""
-
-    rule: Rule
-    rows: list[int]
-
-
-class Checker(Protocol):
-    """Tells which rules are broken."""
-
-    def find_broken(self, rows: Sequence[Row], rules: Sequence[Rule]) -> list[BrokenRule]:
-        """Return the rules that some of ``rows`` break."""
-        ...
 
 
 def document_rules(settings: IngestSettings) -> list[Rule]:

@@ -5,7 +5,8 @@ import pytest
 
 from mimir_core.config import IngestSettings
 from mimir_core.errors import InputError
-from mimir_core.knowledge.checks import Row, Rule, check_rows, chunk_rules, document_rules
+from mimir_core.knowledge.checks import check_rows, chunk_rules, document_rules
+from mimir_core.rules import Row, Rule
 from tasks import wiring
 
 SETTINGS = IngestSettings(folders=("docs",), max_file_mib=1, max_pages=1, min_words=20, chunk_words=160, overlap_words=24)
