@@ -1,27 +1,26 @@
 # ruff: noqa: INP001  # a script, not a package
-"""How many incidents a minute workers get through: `benchmarks/batch.py N`.
+"""What a batch costs as it grows, and as workers are added: `benchmarks/batch.py COUNT...`, as in `batch.py 10 100 1000`.
 
-Comes in: how many simulated incidents; they are written once into var/bench/batch. Goes out: a row for each way of working: wall
-time and processor time with everything that starts, incidents a minute between the first diagnosis and the last, and the peak of
-memory of all processes (each page counted once). Surprise: the first search of a process loads the embedding model, which a small
-batch does not earn back.
+Comes in: how many simulated incidents; they are written once into var/bench/batch. Goes out: a row for each count and each way of
+working: wall time with everything that starts, incidents a minute of it, incidents a minute between the first diagnosis and the
+last, and the peak of memory of all processes (each page counted once). Surprise: the first search of a process loads the
+embedding model, which a small batch does not earn back.
 """
 
 import asyncio
 import json
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Event, Thread
 from typing import NamedTuple
 
 import psutil
+from distributed import Client, LocalCluster, wait
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
@@ -42,21 +41,54 @@ TENANT = "default"
 POLL_SECONDS = 0.2
 
 
+class Job(NamedTuple):
+    """What every worker of a batch is told."""
+
+    url: str
+    params: Params
+    cases: Path
+    folder: Path
+    """Receives the reports, and MLflow's files."""
+    batch: str
+    """Its run in MLflow; empty for none."""
+
+
+def be_a_worker(job: Job, number: int) -> int:
+    """Diagnose until nothing is due."""
+    shown = MlflowBatch(None, job.folder / "mlflow", job.batch) if job.batch else None
+    return work(job.url, Worker(f"worker-{number}", job.params, job.cases, job.folder / "out", shown))
+
+
+def on_processes(job: Job, workers: int) -> None:
+    """Let processes of this machine work, as the flow `serve` does."""
+    start = multiprocessing.get_context("spawn").Process
+    running = [start(target=be_a_worker, args=(job, number)) for number in range(workers)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+
+
+def on_dask(job: Job, workers: int) -> None:
+    """Let a Dask cluster of this machine work."""
+    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        wait(client.map(be_a_worker, [job] * workers, range(workers), pure=False))
+
+
 class Way(NamedTuple):
     """How a batch is worked through."""
 
     name: str
-    processes: int
-    threads: int
-    """In each process."""
-    has_mlflow: bool
+    run: Callable[[Job, int], None]
+    workers: int
+    has_mlflow: bool = True
 
 
 WAYS = (
-    Way("1 process", 1, 1, has_mlflow=False),
-    Way("2 processes", 2, 1, has_mlflow=False),
-    Way("1 process, 2 threads", 1, 2, has_mlflow=False),
-    Way("1 process, MLflow", 1, 1, has_mlflow=True),
+    Way("1 worker", on_processes, 1),
+    Way("2 workers", on_processes, 2),
+    Way("2 workers, Dask", on_dask, 2),
+    Way("2 workers, no MLflow", on_processes, 2, has_mlflow=False),
 )
 
 
@@ -71,36 +103,30 @@ async def fill(url: str, params: Params, cases: Sequence[Path]) -> None:
             await name_case(database, identity, case.name)
 
 
-def be_a_process(url: str, params: Params, root: Path, folder: Path, way: Way) -> None:
-    """Work with some threads until nothing is due."""
-    batch = MlflowBatch(None, folder / "mlflow") if way.has_mlflow else None
-    with ThreadPoolExecutor(way.threads) as pool:
-        workers = [Worker(f"worker-{number}", params, root, folder / "out", batch) for number in range(way.threads)]
-        done = sum(pool.map(work, [url] * way.threads, workers))
-    if batch:
-        batch.end(done)
+class Peak(Thread):
+    """Watches how much memory the children of this process hold together."""
 
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.mib = 0.0
+        self._over = Event()
 
-def peak_mib(processes: Sequence[BaseProcess]) -> float:
-    """Wait for the processes to end; return the most memory that they held together, in MiB."""
-    peak = 0.0
-    watched = [psutil.Process(process.pid) for process in processes]
-    while any(process.is_alive() for process in processes):
-        held = 0
-        for process in watched:
-            try:
-                held += process.memory_full_info().pss
-            except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
-                continue
-        peak = max(peak, held / 2**20)
-        time.sleep(POLL_SECONDS)
-    return peak
+    def run(self) -> None:
+        """Look until :meth:`end`."""
+        while not self._over.wait(POLL_SECONDS):
+            held = 0
+            for process in psutil.Process().children(recursive=True):
+                try:
+                    held += process.memory_full_info().pss
+                except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+                    continue
+            self.mib = max(self.mib, held / 2**20)
 
-
-def spent_seconds() -> float:
-    """Return the processor time of all processes that were waited for."""
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return spent.ru_utime + spent.ru_stime
+    def end(self) -> float:
+        """Stop; return the most, in MiB."""
+        self._over.set()
+        self.join()
+        return self.mib
 
 
 async def look_back(url: str, params: Params) -> tuple[int, float]:
@@ -110,36 +136,39 @@ async def look_back(url: str, params: Params) -> tuple[int, float]:
     return len(ends), (ends[-1] - ends[0]).total_seconds()
 
 
+def measure(way: Way, cases: Sequence[Path], params: Params, root: Path) -> tuple[str, ...]:
+    """Work one batch through; return its row."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        url = f"sqlite+aiosqlite:///{folder}/store.db"
+        asyncio.run(fill(url, params, cases))
+        peak, started = Peak(), time.perf_counter()
+        peak.start()
+        shown = MlflowBatch(None, folder / "mlflow") if way.has_mlflow else None
+        way.run(Job(url, params, root, folder, shown.begin() if shown else ""), way.workers)
+        if shown:
+            shown.end(len(cases))
+        wall, mib = time.perf_counter() - started, peak.end()
+        diagnosed, seconds = asyncio.run(look_back(url, params))
+    rates = (60 * diagnosed / wall, 60 * (diagnosed - 1) / seconds)
+    return (str(len(cases)), way.name, str(diagnosed), f"{wall:.0f}", *(f"{rate:.1f}" for rate in rates), f"{mib:.0f}")
+
+
 def main() -> None:
-    """Print one row a way."""
-    count = int(sys.argv[1])
+    """Print one row for each count and way."""
+    counts = sorted(map(int, sys.argv[1:]))
     params = read_params(paths.PARAMS)
-    params = params.model_copy(update={"store": params.store.model_copy(update={"storm_budget": count})})
+    params = params.model_copy(update={"store": params.store.model_copy(update={"storm_budget": counts[-1]})})
     root = paths.BENCH / "batch"
     home = root / TENANT
-    if not home.is_dir() or len(list(home.iterdir())) < count:
-        simulate(home, count, SEED, params.simulate, lambda said: sys.stderr.write(f"{said}\n"))
-    cases = sorted(home.iterdir())[:count]
-    table = Table("way", "diagnosed", "wall s", "CPU s", "incidents/min", "peak MiB")
-    processes = multiprocessing.get_context("spawn")
-    for way in WAYS:
-        with tempfile.TemporaryDirectory() as folder:
-            url = f"sqlite+aiosqlite:///{folder}/store.db"
-            asyncio.run(fill(url, params, cases))
-            started, spent = time.perf_counter(), spent_seconds()
-            running = [
-                processes.Process(target=be_a_process, args=(url, params, root, Path(folder), way)) for _ in range(way.processes)
-            ]
-            for process in running:
-                process.start()
-            peak = peak_mib(running)
-            for process in running:
-                process.join()
-            wall, spent = time.perf_counter() - started, spent_seconds() - spent
-            diagnosed, seconds = asyncio.run(look_back(url, params))
-        table.add_row(
-            way.name, str(diagnosed), f"{wall:.1f}", f"{spent:.1f}", f"{60 * (diagnosed - 1) / seconds:.1f}", f"{peak:.0f}"
-        )
+    if not home.is_dir() or len(list(home.iterdir())) < counts[-1]:
+        simulate(home, counts[-1], SEED, params.simulate, lambda said: sys.stderr.write(f"{said}\n"))
+    table = Table("incidents", "way", "diagnosed", "wall s", "a minute, all", "a minute, between", "peak MiB")
+    for count in counts:
+        for way in WAYS:
+            row = measure(way, sorted(home.iterdir())[:count], params, root)
+            sys.stderr.write(f"{' | '.join(row)}\n")
+            table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 110).print(table)
 
 

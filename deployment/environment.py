@@ -33,6 +33,7 @@ SETTINGS: Mapping[str, str] = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # it tells that it makes its tables
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_HOME": str(PREFECT_HOME),
+    "PREFECT_WORKER_QUERY_SECONDS": "2",  # an alert does not wait for Prefect's ten
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
     # A busy machine takes longer than Prefect's 20 s.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",

@@ -1,26 +1,26 @@
-"""Prefect's server, one worker and Mimir's deployments on this machine.
+"""Prefect's server, one worker, Mimir's deployments and its API on this machine.
 
-Comes in: a port. Goes out: nothing but processes, and they are all gone when :func:`running` ends, however it ends.
-Surprises: a worker starts each flow run in a session of its own, so stopping goes by descent, not by process group.
+Comes in: two ports. Goes out: nothing but processes, and they are all gone when :func:`running` ends, however it ends.
+Surprises: a part that ends is started again, so that a night survives what the kernel kills; a worker starts each flow run in a
+session of its own, so stopping goes by descent, not by process group, and what an ended worker leaves becomes a child of Mimir.
 """
 
 import ctypes
 import fcntl
 import json
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import httpx
 import psutil
 
 from deployment.environment import PREFECT_HOME, UP, read_auth_string
@@ -28,28 +28,68 @@ from deployment.leftovers import clear
 from mimir_core.errors import BackendError
 from tasks import paths
 
+logger = logging.getLogger(__name__)
+
 HOST = "127.0.0.1"
 POOL = "mimir"
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+PREFECT = (sys.executable, "-m", "prefect")
+MIMIR = (sys.executable, "-m", "deployment.cli")
+LONGEST_PAUSE_SECONDS = 60.0
+"""Before a part is started again, however often it ended; one that ran for longer is started again at once."""
 START_SECONDS = 120
 GRACE_SECONDS = 20
 """How long processes may take to end by themselves; then they are killed."""
+
+
+class Part:
+    """One process that is to run for as long as Mimir does."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start it; it writes to ``var/prefect/NAME.log``."""
+        self.name, self._command, self._environment = name, command, environment
+        self._pause_seconds = 0.0
+        self._due: float | None = None
+        _log(name).unlink(missing_ok=True)
+        self.start()
+
+    def start(self) -> None:
+        """Start it, for the first time or again."""
+        self._started, self._due = time.monotonic(), None
+        self.process = _start(self.name, self._command, self._environment)
+
+    def is_due(self) -> bool:
+        """Whether it has ended and is to be started again: at once, or after a pause where it ends again and again."""
+        if self.process.poll() is None:
+            return False
+        now = time.monotonic()
+        if self._due is None:
+            is_new = now - self._started > LONGEST_PAUSE_SECONDS
+            self._pause_seconds = 0.0 if is_new else min(max(1.0, 2 * self._pause_seconds), LONGEST_PAUSE_SECONDS)
+            self._due = now + self._pause_seconds
+            told = f"the {self.name} ended with code {self.process.returncode}, see {_shown(_log(self.name))}"
+            logger.warning("%s; it is started again in %.0f s", told, self._pause_seconds)
+        return now >= self._due
 
 
 class Server(NamedTuple):
     """What runs."""
 
     url: str
-    parts: dict[str, subprocess.Popen[bytes]]
-    """``server`` and ``worker``."""
+    """Of Prefect."""
+    api: str
+    """The address of Mimir's API."""
+    parts: Sequence[Part]
 
 
 @contextmanager
-def running(port: int) -> Iterator[Server]:
+def running(port: int, api_port: int) -> Iterator[Server]:
     """Start everything, yield, stop everything.
 
     Args:
-        port: The port to prefer; the next free one is taken when it is in use.
+        port: The port to prefer for Prefect; another free one is taken when it is in use.
+        api_port: Likewise, for the API.
 
     Raises:
         BackendError: It runs already, or a part did not start; the log that says why is named.
@@ -57,35 +97,43 @@ def running(port: int) -> Iterator[Server]:
     PREFECT_HOME.mkdir(parents=True, exist_ok=True)
     with UP.open("a+", encoding="utf-8") as mark:
         _lock(mark)
-        url = f"http://{HOST}:{_free_port(port)}"
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        url, api = (f"http://{HOST}:{_free_port(preferred)}" for preferred in (port, api_port))
         environment = _environment(url)
-        parts: dict[str, subprocess.Popen[bytes]] = {}
         try:
-            parts["server"] = _start("server", ["server", "start", "--host", HOST, "--port", url.rpartition(":")[2]], environment)
-            _wait_until_it_answers(url, environment["PREFECT_API_AUTH_STRING"], parts["server"])
+            address = ["--host", HOST, "--port", url.rpartition(":")[2]]
+            server = Part("server", [*PREFECT, "server", "start", *address], environment)
+            _wait_until_it_answers(url, environment["PREFECT_API_AUTH_STRING"], server)
             _run("pool", ["work-pool", "create", POOL, "--type", "process", "--overwrite"], environment)
             _run("deploy", ["--no-prompt", "deploy", "--all", "--prefect-file", "deployment/prefect.yaml"], environment)
             clear(url, environment["PREFECT_API_AUTH_STRING"], POOL)
-            parts["worker"] = _start("worker", ["worker", "start", "--pool", POOL, "--install-policy", "never"], environment)
+            worker = Part("worker", [*PREFECT, "worker", "start", "--pool", POOL, "--install-policy", "never"], environment)
+            answering = Part("api", [*MIMIR, "api", "--host", HOST, "--port", api.rpartition(":")[2]], environment)
+            _wait(lambda: _ask(f"{api}/healthz") == 200, answering)
             mark.write(json.dumps({"url": url, "pid": os.getpid()}))
             mark.flush()
-            yield Server(url, parts)
+            yield Server(url, api, [server, worker, answering])
         finally:
             _stop()
             mark.truncate(0)
 
 
 def watch(server: Server) -> None:
-    """Return never; raise when a part ends by itself.
-
-    Raises:
-        BackendError: A part ended; its log is named.
-    """
+    """Return never; start again what ends. The worker waits for Prefect's server."""
     while True:
-        for name, process in server.parts.items():
-            if process.poll() is not None:
-                raise BackendError(f"prefect {name} ended with code {process.returncode}: see {_shown(_log(name))}")
+        for part in server.parts:
+            if part.is_due() and (part.name != "worker" or _is_cleared(server.url)):
+                part.start()
         time.sleep(0.5)
+
+
+def _is_cleared(url: str) -> bool:
+    """Whether what the ended worker left in Prefect's records is put right; not so while the server is away."""
+    try:
+        clear(url, read_auth_string(), POOL)
+    except httpx.HTTPError:
+        return False
+    return True
 
 
 def _lock(mark: IO[str]) -> None:
@@ -133,11 +181,11 @@ def _shown(path: Path) -> Path:
     return path.relative_to(paths.ROOT) if path.is_relative_to(paths.ROOT) else path
 
 
-def _start(name: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start ``prefect ARGUMENTS`` in a session of its own: a Ctrl-C in the terminal reaches Mimir alone."""
-    with _log(name).open("wb") as log:
+def _start(name: str, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own: a Ctrl-C in the terminal reaches Mimir alone."""
+    with _log(name).open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "prefect", *arguments],
+            command,
             cwd=paths.ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -150,32 +198,32 @@ def _start(name: str, arguments: list[str], environment: dict[str, str]) -> subp
 
 def _run(name: str, arguments: list[str], environment: dict[str, str]) -> None:
     """Run ``prefect ARGUMENTS`` to its end."""
-    process = _start(name, arguments, environment)
+    process = _start(name, [*PREFECT, *arguments], environment)
     if process.wait(START_SECONDS):
         raise BackendError(f"prefect {' '.join(arguments)} ended with code {process.returncode}: see {_shown(_log(name))}")
 
 
-def _wait_until_it_answers(url: str, auth: str, server: subprocess.Popen[bytes]) -> None:
-    """Wait for the server, then make sure that it turns away a caller without the auth string."""
-    deadline = time.monotonic() + START_SECONDS
-    while _ask_status(url, auth) != 200:
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise BackendError(f"the prefect server did not start in {START_SECONDS} s: see {_shown(_log('server'))}")
-        time.sleep(0.3)
-    if (status := _ask_status(url, None)) != 401:
+def _wait_until_it_answers(url: str, auth: str, server: Part) -> None:
+    """Wait for Prefect's server, then make sure that it turns away a caller without the auth string."""
+    page = f"{url}/api/admin/version"
+    _wait(lambda: _ask(page, auth) == 200, server)
+    if (status := _ask(page)) != 401:
         raise BackendError(f"{url} answers {status} to a caller without the auth string, not 401: refusing to run it")
 
 
-def _ask_status(url: str, auth: str | None) -> int:
-    """Return the HTTP status of the server's version page, 0 while nothing listens."""
-    headers = {"Authorization": f"Basic {b64encode(auth.encode()).decode()}"} if auth else {}
-    request = urllib.request.Request(f"{url}/api/admin/version", headers=headers)  # noqa: S310  # our own http address
+def _wait(is_ready: Callable[[], bool], part: Part) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not is_ready():
+        if part.process.poll() is not None or time.monotonic() > deadline:
+            raise BackendError(f"the {part.name} did not start in {START_SECONDS} s: see {_shown(_log(part.name))}")
+        time.sleep(0.3)
+
+
+def _ask(page: str, auth: str | None = None) -> int:
+    """Return the HTTP status of a page, 0 while nothing listens."""
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
+        return httpx.get(page, auth=httpx.BasicAuth(*auth.split(":", 1)) if auth else None, timeout=5).status_code
+    except httpx.HTTPError:
         return 0
 
 

@@ -14,7 +14,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
-from prefect_dask import DaskTaskRunner
+from prefect_dask.task_runners import DaskTaskRunner
 
 from mimir_core.backends.mlflow_runs import MlflowBatch
 from mimir_core.config import Params, read_params
