@@ -32,7 +32,7 @@ def create_app(
         services: What is known of the services that alerts name.
         prefect: Asks the API of the Prefect server that is to be told of new work.
     """
-    app = FastAPI(title="Mimir", docs_url=None, redoc_url=None)
+    app = FastAPI(title="Mimir", docs_url=None, redoc_url=None, redirect_slashes=False)
     metrics = Metrics()
     trigger = Trigger(prefect, params.api.trigger_seconds, metrics.triggers)
     app.state.context = context = Context(database, params, metrics, services, trigger)

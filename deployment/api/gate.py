@@ -20,6 +20,7 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 from deployment.api.context import Context
 from deployment.api.problems import away, problem
 from mimir_core.errors import BackendError
+from mimir_core.safety.redact import redact
 from mimir_core.store.keys import find_key
 
 _log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class Gate:
             return away(self.context, error)
         if key is None:
             detail = "an API key is needed: Authorization: Bearer KEY; `mimir keys create` makes one"
-            return problem(401, detail, {"WWW-Authenticate": "Bearer"})
+            return problem(401, detail, {"WWW-Authenticate": "Bearer", "Connection": "close"})
         if wait_seconds := self.buckets.take(key.id, monotonic()):
             return problem(429, f"the key {key.name!r} asks too often", {"Retry-After": str(ceil(wait_seconds))})
         bind_contextvars(key=key.name)
@@ -84,7 +85,7 @@ def _identity(given: str) -> str:
     >>> _identity("3f2b-77"), len(_identity("a b\\n"))
     ('3f2b-77', 32)
     """
-    return given if _GIVEN.fullmatch(given) else uuid4().hex
+    return given if _GIVEN.fullmatch(given) and not redact(given).masked else uuid4().hex
 
 
 class Buckets:

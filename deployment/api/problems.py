@@ -17,6 +17,8 @@ from deployment.api.context import Context
 from mimir_core.errors import BackendError, MimirError
 
 _log = logging.getLogger(__name__)
+_SHOWN = 20
+"""Errors of one body: it may hold a hundred thousand."""
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
@@ -39,7 +41,7 @@ def install(app: FastAPI, context: Context) -> None:
         return problem(known.status_code, known.detail, known.headers)
 
     async def on_invalid(_request: Request, error: Exception) -> JSONResponse:
-        found = cast("RequestValidationError", error).errors()
+        found = cast("RequestValidationError", error).errors()[:_SHOWN]
         errors = [{"field": _field(one["loc"]), "problem": one["msg"]} for one in found]
         return problem(422, "; ".join(f"{one['field']}: {one['problem']}" for one in errors), errors=errors)
 

@@ -8,16 +8,19 @@ was written.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 import alembic.command
 import alembic.config
 import asyncpg
-from sqlalchemy import Connection, event, func, select
+from sqlalchemy import Connection, Row, Select, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
@@ -31,6 +34,17 @@ from mimir_core.errors import BackendError, ParamsError
 MIGRATIONS = Path(__file__).with_name("migrations")
 _SQLITE, _POSTGRESQL = "sqlite", "postgresql"
 _READS = {"mimir_reads": True}
+_CLOCK_SECONDS = 5.0
+"""How long a server's clock is taken to go as this machine's does."""
+
+
+@dataclass
+class _Clock:
+    """What a server's clock said last."""
+
+    told: datetime
+    asked_at: float
+    """By this machine's monotonic clock, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,8 @@ class Database:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Writers of this process queue for SQLite's one lock: SQLite itself lets them poll for it, and the unlucky wait long."""
 
+    _clock: _Clock = field(default_factory=lambda: _Clock(datetime.now(UTC), -inf))
+
     @property
     def is_sqlite(self) -> bool:
         """Whether there is one writer at a time."""
@@ -49,14 +65,32 @@ class Database:
     async def now(self) -> datetime:
         """Return the time, in UTC: the server's where there is one, so that machines need not agree on theirs.
 
+        It is asked every few seconds; in between it goes on as this machine's time does.
+
         Raises:
             BackendError: The database is away.
         """
         if self.is_sqlite:
             return datetime.now(UTC)
-        async with self.reading() as connection:
-            told: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-        return told.astimezone(UTC)
+        if monotonic() - self._clock.asked_at > _CLOCK_SECONDS:
+            [(told,)] = await self.fetch(select(func.clock_timestamp()))
+            self._clock.told, self._clock.asked_at = told.astimezone(UTC), monotonic()
+        return self._clock.told + timedelta(seconds=monotonic() - self._clock.asked_at)
+
+    async def fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """Return the rows of one query, which needs no transaction to see one moment.
+
+        Raises:
+            BackendError: The database is away.
+        """
+        try:
+            async with self.engine.connect() as connection:
+                alone = {"isolation_level": "AUTOCOMMIT"} if not self.is_sqlite else {"mimir_alone": True}
+                return (await (await connection.execution_options(**alone)).execute(query)).all()
+        except _OURS:
+            raise
+        except _AWAY as error:
+            raise BackendError(f"store: cannot be read: {_first_line(error)}") from error
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -130,7 +164,9 @@ def _engine(url: str, settings: StoreSettings) -> AsyncEngine:
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
             return engine
         if kind == _POSTGRESQL:
-            return create_async_engine(parsed, pool_size=settings.connections, max_overflow=0, pool_pre_ping=True)
+            return create_async_engine(
+                parsed, pool_size=settings.connections, max_overflow=0, pool_pre_ping=True, skip_autocommit_rollback=True
+            )
     except (ArgumentError, NoSuchModuleError) as error:
         raise ParamsError(f"store: {_first_line(error)}") from error
     raise ParamsError(f"store: {kind} is not known; there are {_SQLITE}+aiosqlite and {_POSTGRESQL}+asyncpg")
@@ -145,8 +181,9 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reads = connection.get_execution_options().get("mimir_reads")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if not options.get("mimir_alone"):
+        connection.exec_driver_sql("BEGIN" if options.get("mimir_reads") else "BEGIN IMMEDIATE")
 
 
 def _migrate(connection: Connection) -> None:

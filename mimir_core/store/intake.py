@@ -26,6 +26,8 @@ from mimir_core.store.services import NONE_KNOWN, Services
 from mimir_core.store.tables import alerts, audit, incidents, jobs
 
 _WORST_FIRST = list(Severity)
+_LONGEST = 64
+"""Characters of a fingerprint that the column holds."""
 
 
 class Receipt(NamedTuple):
@@ -87,7 +89,7 @@ async def receive_within(  # noqa: PLR0913, PLR0917
     fresh, known = await _split(connection, incident, now)
     for row, alert in known:
         await _progress(connection, row, alert)
-    touched = {row.incident_id for row, _ in known}
+    touched, burning = {row.incident_id for row, _ in known}, set[str]()
     asked = suppressed = 0
     if fresh:
         firing = [alert.severity for alert in fresh if alert.status == "firing"]
@@ -100,9 +102,10 @@ async def receive_within(  # noqa: PLR0913, PLR0917
         await connection.execute(insert(alerts), [_alert_row(incident, home_id, group, alert, now) for alert in fresh])
         touched.add(home_id)
         if firing:
-            home = await _worsen(connection, home, firing, now)
+            home = await _inflame(connection, home, firing, now)
             asked, suppressed = await ask(connection, home, sender, settings, now)
-    for incident_id in sorted(touched):
+            burning.add(home_id)
+    for incident_id in sorted(touched - burning):
         await _settle(connection, incident_id, sender, now)
     return Receipt(tuple(sorted(touched)), len(fresh), len(known), asked, suppressed)
 
@@ -127,8 +130,9 @@ async def _split(
 
 def _key_of(alert: Alert, incident: Incident, now: datetime) -> tuple[str, datetime]:
     """An alert is known by these; one without a fingerprint by its labels, one without a start by when it came."""
-    print_ = alert.fingerprint or content_hash([alert.name, alert.labels, incident.title])
-    return print_[:64], alert.starts_at or incident.opened_at or now
+    told = alert.fingerprint or content_hash([alert.name, alert.labels, incident.title])
+    fingerprint = told if len(told) <= _LONGEST else content_hash([told], _LONGEST)
+    return fingerprint, alert.starts_at or incident.opened_at or now
 
 
 def _as_alert(incident: Incident) -> Alert:
@@ -181,17 +185,17 @@ def _alert_row(incident: Incident, incident_id: str, group: str | None, alert: A
     }
 
 
-async def _worsen(connection: AsyncConnection, home: Row[Any], firing: Collection[Severity], now: datetime) -> Row[Any]:
-    """Let an incident be as severe as the worst of ``firing``, and its job as urgent; return it as it is then."""
-    worst = min(firing, key=_WORST_FIRST.index)
-    if _WORST_FIRST.index(worst) >= _WORST_FIRST.index(Severity(home.severity)):
+async def _inflame(connection: AsyncConnection, home: Row[Any], firing: Collection[Severity], now: datetime) -> Row[Any]:
+    """Let an incident be calm no more, as severe as the worst of ``firing``, and its job as urgent; return it as it is then."""
+    worst = min([Severity(home.severity), *firing], key=_WORST_FIRST.index)
+    if worst == home.severity and home.calm_at is None:
         return home
     since = urgent_since(worst, home.tier, now)
     is_calmer = jobs.c.urgent_since > since
     await connection.execute(
         update(jobs).where(jobs.c.incident_id == home.id, jobs.c.is_open, is_calmer).values(urgent_since=since)
     )
-    await connection.execute(update(incidents).where(incidents.c.id == home.id).values(severity=worst.value))
+    await connection.execute(update(incidents).where(incidents.c.id == home.id).values(severity=worst.value, calm_at=None))
     return (await connection.execute(select(incidents).where(incidents.c.id == home.id))).one()
 
 

@@ -70,9 +70,8 @@ async def find_key(database: Database, presented: str) -> Key | None:
     form = _FORM.fullmatch(presented)
     if form is None:
         return None
-    async with database.reading() as connection:
-        row = (await connection.execute(select(keys).where(keys.c.id == form[1], keys.c.revoked_at.is_(None)))).one_or_none()
-    return _key(row) if row and hmac.compare_digest(row.hash, _hash(presented)) else None
+    rows = await database.fetch(select(keys).where(keys.c.id == form[1], keys.c.revoked_at.is_(None)))
+    return next((_key(row) for row in rows if hmac.compare_digest(row.hash, _hash(presented))), None)
 
 
 async def list_keys(database: Database) -> Sequence[Key]:

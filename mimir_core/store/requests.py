@@ -184,6 +184,7 @@ async def _once(
     work: Callable[[AsyncConnection], Awaitable[dict[str, Any]]],
 ) -> dict[str, Any]:
     """Do ``work`` unless it was done for this key, and return its answer, a JSON document."""
+    idempotency_key = content_hash([idempotency_key], 64)  # it may be a secret
     await lock_tenant(connection, asker.tenant)
     known = select(receipts).where(receipts.c.tenant == asker.tenant, receipts.c.idempotency_key == idempotency_key)
     row = (await connection.execute(known)).one_or_none()
@@ -193,5 +194,5 @@ async def _once(
         await connection.execute(insert(receipts).values(tenant=asker.tenant, **kept))
         return answer
     if row.request_hash != asked:
-        raise InputError(f"Idempotency-Key: {idempotency_key!r} was used for another request")
+        raise InputError("Idempotency-Key: was used for another request")
     return dict(row.answer)

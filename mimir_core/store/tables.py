@@ -133,6 +133,7 @@ jobs = Table(
     _when("created_at"),
     _when("ended_at", nullable=True),
     Index("ix_jobs_queue", "is_open", "urgent_since"),
+    Index("ix_jobs_recent", "tenant", "created_at"),
 )
 """One open job an incident at most: see the partial index below."""
 Index(
@@ -156,6 +157,7 @@ diagnoses = Table(
     Column("diagnosis", _Document, nullable=False),
     _when(),
     Index("ix_diagnoses_incident", "incident_id", "at"),
+    Index("ix_diagnoses_latest", "at"),
 )
 """A job ends with one diagnosis at most, whoever repeats it: job, pack, diagnosis and run share their id."""
 

@@ -5,9 +5,8 @@ named by where this one ended, not by a count, so that incidents that come in me
 """
 
 import base64
-import binascii
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime
@@ -116,7 +115,7 @@ async def list_incidents(
     """
     query = select(incidents).where(incidents.c.tenant == tenant)
     if states:
-        query = query.where(incidents.c.state.in_(sorted(states)))
+        query = query.where(incidents.c.state.in_(sorted(set(states))))
     if cursor is not None:
         at, identity = _read_cursor(cursor)
         before = and_(incidents.c.received_at == at, incidents.c.id < identity)
@@ -163,8 +162,7 @@ async def read_queue(database: Database, settings: StoreSettings, now: datetime)
     """
     due_now = is_due(settings, now)
     figures = select(func.count(), func.count().filter(due_now), func.min(jobs.c.due_at).filter(due_now))
-    async with database.reading() as connection:
-        depth, due, due_at = (await connection.execute(figures.where(jobs.c.is_open))).one()
+    [(depth, due, due_at)] = await database.fetch(figures.where(jobs.c.is_open))
     return Queue(depth, due, max(0.0, (now - due_at).total_seconds()) if due_at else 0.0)
 
 
@@ -203,8 +201,9 @@ def _read_cursor(cursor: str) -> tuple[datetime, str]:
     try:
         at, _, identity = base64.urlsafe_b64decode(cursor.encode("ascii")).decode("ascii").partition(" ")
         when = datetime.fromisoformat(at)
-    except (ValueError, binascii.Error) as error:
-        raise InputError(f"cursor: {cursor!r:.80} is of no page") from error
+        in_utc = when.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InputError("cursor: is of no page") from error
     if when.tzinfo is None or not identity.isalnum():
-        raise InputError(f"cursor: {cursor!r:.80} is of no page")
-    return when, identity
+        raise InputError("cursor: is of no page")
+    return in_utc, identity

@@ -105,8 +105,12 @@ def _parse_alert(entry: Mapping[str, Any], payload: Mapping[str, Any], origin: s
 
 def _expression(entry: Mapping[str, Any]) -> str:
     """Prometheus sends the expression in ``generatorURL``, as parameter ``g0.expr`` of its graph page."""
-    said = _first_text(entry, "expr", "expression")
-    return said or parse_qs(urlsplit(_first_text(entry, "generatorURL")).query).get("g0.expr", [""])[0]
+    if said := _first_text(entry, "expr", "expression"):
+        return said
+    try:
+        return parse_qs(urlsplit(_first_text(entry, "generatorURL")).query).get("g0.expr", [""])[0]
+    except ValueError:  # no URL: the alert counts all the same
+        return ""
 
 
 def _component(payload: Mapping[str, Any], alert: Alert | None) -> str | None:

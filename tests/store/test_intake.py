@@ -160,3 +160,9 @@ async def test_every_change_of_state_is_in_the_audit(sender: Sender) -> None:
     await sender.send(alert("Slow", "resolved"), after=60)
     rows = [(row.before, row.after, row.actor) for row in await sender.rows(audit)]
     assert rows == [(None, "received", "alertmanager"), ("received", "resolved", "alertmanager")]
+
+
+async def test_fingerprints_that_differ_late_are_two_alerts(sender: Sender) -> None:
+    first, second = alert("f" * 100 + "a"), alert("f" * 100 + "b")
+    assert [(await sender.send(one)).new_alerts for one in (first, second, first)] == [1, 1, 0]
+    assert await sender.count(alerts) == 2

@@ -112,6 +112,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("ix_jobs_queue", ["is_open", "urgent_since"], unique=False)
+        batch_op.create_index("ix_jobs_recent", ["tenant", "created_at"], unique=False)
         batch_op.create_index(
             "uq_jobs_open", ["incident_id"], unique=True, sqlite_where=sa.text("is_open"), postgresql_where=sa.text("is_open")
         )
@@ -143,6 +144,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("diagnoses", schema=None) as batch_op:
         batch_op.create_index("ix_diagnoses_incident", ["incident_id", "at"], unique=False)
+        batch_op.create_index("ix_diagnoses_latest", ["at"], unique=False)
 
     op.create_table(
         "actions",
@@ -193,12 +195,14 @@ def downgrade() -> None:
     op.drop_table("feedback")
     op.drop_table("actions")
     with op.batch_alter_table("diagnoses", schema=None) as batch_op:
+        batch_op.drop_index("ix_diagnoses_latest")
         batch_op.drop_index("ix_diagnoses_incident")
 
     op.drop_table("diagnoses")
     op.drop_table("packs")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index("uq_jobs_open", sqlite_where=sa.text("is_open"), postgresql_where=sa.text("is_open"))
+        batch_op.drop_index("ix_jobs_recent")
         batch_op.drop_index("ix_jobs_queue")
 
     op.drop_table("jobs")
