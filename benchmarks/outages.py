@@ -39,7 +39,7 @@ from tasks import paths
 
 SENDS_SECONDS = 0.25
 TWICE = 5
-LONGEST_SECONDS = 8.0
+LONGEST_SECONDS = 5.0
 """Before the next kill."""
 START_SECONDS = 120
 END_SECONDS = 300

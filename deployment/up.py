@@ -36,8 +36,9 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PREFECT = (sys.executable, "-m", "prefect")
 MIMIR = (sys.executable, "-m", "deployment.cli")
+STEADY_SECONDS = 10
+"""A part that ran for so long is started again at once; for others the pause doubles each time."""
 LONGEST_PAUSE_SECONDS = 60.0
-"""Before a part is started again, however often it ended; one that ran for longer is started again at once."""
 START_SECONDS = 120
 GRACE_SECONDS = 20
 """How long processes may take to end by themselves; then they are killed."""
@@ -65,8 +66,8 @@ class Part:
             return False
         now = time.monotonic()
         if self._due is None:
-            is_new = now - self._started > LONGEST_PAUSE_SECONDS
-            self._pause_seconds = 0.0 if is_new else min(max(1.0, 2 * self._pause_seconds), LONGEST_PAUSE_SECONDS)
+            was_steady = now - self._started > STEADY_SECONDS
+            self._pause_seconds = 0.0 if was_steady else min(max(1.0, 2 * self._pause_seconds), LONGEST_PAUSE_SECONDS)
             self._due = now + self._pause_seconds
             told = f"the {self.name} ended with code {self.process.returncode}, see {_shown(_log(self.name))}"
             logger.warning("%s; it is started again in %.0f s", told, self._pause_seconds)
