@@ -8,7 +8,7 @@ NUL and halves of characters, which no database takes, become replacement charac
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any, NoReturn
 
 from fastapi import HTTPException, Request, Response
@@ -19,6 +19,9 @@ from mimir_core.safety.redact import redact
 
 _LARGE_BYTES = 50_000
 """Of a body that is cleaned in a thread: it would keep everybody else waiting. What is smaller takes some milliseconds."""
+
+_SHORT = 200
+"""Characters of a text that is worth remembering."""
 
 
 class BoundedRequest(Request):
@@ -48,7 +51,7 @@ class BoundedRequest(Request):
         """
         try:
             content = json.loads((await self.body()).decode(), parse_constant=_refuse)
-            clean = partial(_clean, content, self._settings.max_depth, cache(_mask))
+            clean = partial(_clean, content, self._settings.max_depth)
             return await asyncio.to_thread(clean) if len(self._body) > _LARGE_BYTES else clean()
         except (RecursionError, _TooDeepError) as error:
             raise HTTPException(422, f"body: nested deeper than {self._settings.max_depth} levels") from error
@@ -78,16 +81,16 @@ class _TooDeepError(Exception):
     pass
 
 
-def _clean(node: Any, levels: int, mask: Callable[[str, str], str], name: str = "") -> Any:
+def _clean(node: Any, levels: int, name: str = "") -> Any:
     if isinstance(node, str):
-        return mask(name, _storable(node))
+        return _mask(name, _storable(node)) if len(node) > _SHORT else _mask_again(name, _storable(node))
     if not isinstance(node, list | dict):
         return node
     if not levels:
         raise _TooDeepError
     if isinstance(node, list):
-        return [_clean(one, levels - 1, mask, name) for one in node]
-    return {redact(_storable(key)).text: _clean(value, levels - 1, mask, _storable(key)) for key, value in node.items()}
+        return [_clean(one, levels - 1, name) for one in node]
+    return {_clean(key, levels): _clean(value, levels - 1, _storable(key)) for key, value in node.items()}
 
 
 def _mask(name: str, text: str) -> str:
@@ -101,6 +104,10 @@ def _mask(name: str, text: str) -> str:
     except (ValueError, KeyError):  # the mask took a quote with it
         text = redact(f"{name}={text}").text.removeprefix(f"{name}=")
     return redact(text).text
+
+
+_mask_again = lru_cache(maxsize=10_000)(_mask)
+"""For short texts: senders repeat most of them in every message."""
 
 
 def _storable(text: str) -> str:
