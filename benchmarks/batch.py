@@ -38,7 +38,7 @@ from tasks.work import Worker, work
 
 SEED = 11
 TENANT = "default"
-POLL_SECONDS = 0.2
+POLL_SECONDS = 2.0
 
 
 class Job(NamedTuple):
@@ -50,12 +50,12 @@ class Job(NamedTuple):
     folder: Path
     """Receives the reports, and MLflow's files."""
     batch: str
-    """Its run in MLflow; empty for none."""
+    """Its run in MLflow."""
 
 
 def be_a_worker(job: Job, number: int) -> int:
     """Diagnose until nothing is due."""
-    shown = MlflowBatch(None, job.folder / "mlflow", job.batch) if job.batch else None
+    shown = MlflowBatch(None, job.folder / "mlflow", job.batch)
     return work(job.url, Worker(f"worker-{number}", job.params, job.cases, job.folder / "out", shown))
 
 
@@ -81,14 +81,12 @@ class Way(NamedTuple):
     name: str
     run: Callable[[Job, int], None]
     workers: int
-    has_mlflow: bool = True
 
 
 WAYS = (
     Way("1 worker", on_processes, 1),
     Way("2 workers", on_processes, 2),
     Way("2 workers, Dask", on_dask, 2),
-    Way("2 workers, no MLflow", on_processes, 2, has_mlflow=False),
 )
 
 
@@ -144,10 +142,9 @@ def measure(way: Way, cases: Sequence[Path], params: Params, root: Path) -> tupl
         asyncio.run(fill(url, params, cases))
         peak, started = Peak(), time.perf_counter()
         peak.start()
-        shown = MlflowBatch(None, folder / "mlflow") if way.has_mlflow else None
-        way.run(Job(url, params, root, folder, shown.begin() if shown else ""), way.workers)
-        if shown:
-            shown.end(len(cases))
+        shown = MlflowBatch(None, folder / "mlflow")
+        way.run(Job(url, params, root, folder, shown.begin()), way.workers)
+        shown.end(len(cases))
         wall, mib = time.perf_counter() - started, peak.end()
         diagnosed, seconds = asyncio.run(look_back(url, params))
     rates = (60 * diagnosed / wall, 60 * (diagnosed - 1) / seconds)

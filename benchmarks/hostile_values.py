@@ -10,7 +10,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     ALERTMANAGER: {"version": "4", "groupKey": "g", "alerts": [ALERT | {"fingerprint": "f"}]},
     GENERIC: {"title": "x", "groupKey": "g"},
     INCIDENTS: {"title": "x", "opened_at": "2026-03-01T12:00:00Z", "metrics_snapshot": {"cpu": 0.5}},
-    "/feedback": {"verdict": "corrected", "cause": {"component": "c", "fault_kind": "memory"}, "actions": ["x"], "comment": "x"},
+    "/feedback": {
+        "incident_id": "i" + "0" * 24,
+        "verdict": "corrected",
+        "cause": {"component": "c", "fault_kind": "memory"},
+        "actions": ["x"],
+        "comment": "x",
+    },
     "/resolve": {"reason": "x"},
     "/close": {"reason": "x"},
 }

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from deployment.api import alerts, health, incidents, problems
+from deployment.api import alerts, feedback, health, incidents, problems
 from deployment.api.context import Context
 from deployment.api.gate import Gate
 from deployment.api.metrics import Metrics
@@ -36,7 +36,7 @@ def create_app(
     metrics = Metrics()
     trigger = Trigger(prefect, params.api.trigger_seconds, metrics.triggers)
     app.state.context = context = Context(database, params, metrics, services, trigger)
-    for router in (alerts.router, incidents.router, health.router):
+    for router in (alerts.router, incidents.router, feedback.router, health.router):
         app.include_router(router, responses=_PROBLEMS)
     problems.install(app, context)
     app.add_middleware(Gate, context=context)

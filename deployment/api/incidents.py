@@ -1,4 +1,4 @@
-"""``/api/v1/incidents...``: what people open, read, ask again, end and correct."""
+"""``/api/v1/incidents...``: what people open, read, ask again and end."""
 
 from datetime import datetime
 from typing import Annotated
@@ -11,13 +11,14 @@ from deployment.api.bodies import BoundedRoute
 from deployment.api.context import ROOM, Here, needs
 from mimir_core.records import Incident, Record, Severity
 from mimir_core.store.lifecycle import State
-from mimir_core.store.requests import Asker, Opinion, ask_again, create_incident, end_incident, give_feedback
+from mimir_core.store.requests import Asker, ask_again, create_incident, end_incident
 from mimir_core.store.scopes import Scope
 from mimir_core.store.views import IncidentDetail, IncidentPage, list_incidents, read_incident
 
 router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"], route_class=BoundedRoute)
 READER, OPERATOR = needs(Scope.VIEWER), needs(Scope.OPERATOR)
-IncidentId = Annotated[str, Path(pattern="^i[0-9a-f]{24}$")]
+INCIDENT_ID = "^i[0-9a-f]{24}$"
+IncidentId = Annotated[str, Path(pattern=INCIDENT_ID)]
 
 
 def _of_this_century(time: datetime) -> datetime:
@@ -116,9 +117,3 @@ async def close(incident_id: IncidentId, ending: Ending, here: Here, asker: Aske
     """Say that nothing is left to do."""
     await end_incident(here.database, incident_id, State.CLOSED, ending.reason, asker)
     return Done(id=incident_id)
-
-
-@router.post("/{incident_id}/feedback", status_code=201)
-async def feedback(incident_id: IncidentId, opinion: Opinion, here: Here, asker: Asker = OPERATOR) -> Done:
-    """Say whether the latest diagnosis is right, and what is."""
-    return Done(id=await give_feedback(here.database, incident_id, opinion, asker))

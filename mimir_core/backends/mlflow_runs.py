@@ -105,14 +105,11 @@ class MlflowBatch:
 
     def _trace(self, client: "MlflowClient", shown: str, diagnosis: Diagnosis, run: Run) -> None:
         """Leave a trace that people's opinions can be written on."""
-        import mlflow  # noqa: PLC0415  # likewise
-
         began = int(run.started_at.timestamp() * 1e9)
         asked = {"incident": diagnosis.incident_id}
         span = client.start_trace("diagnose", inputs=asked, experiment_id=self._experiment, run_id=shown, start_time_ns=began)
         said = {"verdict": diagnosis.verdict.value, "headline": diagnosis.headline}
         client.end_trace(span.trace_id, outputs=said, end_time_ns=began + int(run.latency_ms * 1e6))
-        mlflow.flush_trace_async_logging()
 
     def _connect(self) -> "MlflowClient":
         if self._client is None:
@@ -157,6 +154,7 @@ class MlflowReviews:
 
 def _open(uri: str | None, folder: Path) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")  # to wait for its threads takes a second a trace
     import mlflow  # noqa: PLC0415  # takes seconds
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,8 @@ was written.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -33,7 +33,7 @@ from mimir_core.errors import BackendError, ParamsError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _SQLITE, _POSTGRESQL = "sqlite", "postgresql"
-_READS = {"mimir_reads": True}
+_READS, _ALONE = {"mimir_reads": True}, {"mimir_alone": True}
 _CLOCK_SECONDS = 5.0
 """How long a server's clock is taken to go as this machine's does."""
 
@@ -83,14 +83,11 @@ class Database:
         Raises:
             BackendError: The database is away.
         """
-        try:
+        alone = _ALONE if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        with _telling("cannot be read"):
             async with self.engine.connect() as connection:
-                alone = {"isolation_level": "AUTOCOMMIT"} if not self.is_sqlite else {"mimir_alone": True}
-                return (await (await connection.execution_options(**alone)).execute(query)).all()
-        except _OURS:
-            raise
-        except _AWAY as error:
-            raise BackendError(f"store: cannot be read: {_first_line(error)}") from error
+                await connection.execution_options(**alone)
+                return (await connection.execute(query)).all()
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -99,13 +96,9 @@ class Database:
         Raises:
             BackendError: The database is away, locked for too long, or its disk is full.
         """
-        try:
+        with _telling("nothing was written"):
             async with self._turn if self.is_sqlite else nullcontext(), self.engine.begin() as connection:
                 yield connection
-        except _OURS:
-            raise
-        except _AWAY as error:
-            raise BackendError(f"store: nothing was written: {_first_line(error)}") from error
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -114,19 +107,26 @@ class Database:
         Raises:
             BackendError: The database is away.
         """
-        try:
+        with _telling("cannot be read"):
             async with self.engine.connect() as connection:
                 yield await connection.execution_options(**_READS)
-        except _OURS:
-            raise
-        except _AWAY as error:
-            raise BackendError(f"store: cannot be read: {_first_line(error)}") from error
 
 
 _OURS = (DataError, IntegrityError, ProgrammingError)
 """What no further try would mend."""
 _AWAY = (DBAPIError, PoolTimeoutError, OSError, asyncpg.PostgresError)
 """The last is what a PostgreSQL that is just starting answers: SQLAlchemy hands on as it is what comes while connecting."""
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """Turn what a database answers when it is away or full into a :class:`BackendError`."""
+    try:
+        yield
+    except _OURS:
+        raise
+    except _AWAY as error:
+        raise BackendError(f"store: {what}: {_first_line(error)}") from error
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ NEEDS = {
     ("POST", INCIDENTS + "/{incident_id}/analyze"): Scope.OPERATOR,
     ("POST", INCIDENTS + "/{incident_id}/resolve"): Scope.OPERATOR,
     ("POST", INCIDENTS + "/{incident_id}/close"): Scope.OPERATOR,
-    ("POST", INCIDENTS + "/{incident_id}/feedback"): Scope.OPERATOR,
+    ("POST", "/api/v1/feedback"): Scope.OPERATOR,
     ("GET", "/metrics"): Scope.VIEWER,
 }
 BODIES = {
@@ -34,7 +34,7 @@ BODIES = {
         "groupKey": "g",
         "alerts": [{"status": "firing", "labels": {}, "startsAt": "2026-03-01"}],
     },
-    "/feedback": {"verdict": "wrong"},
+    "/feedback": {"incident_id": IDENTITY, "verdict": "wrong"},
     "/resolve": {"reason": "x"},
     "/close": {"reason": "x"},
 }

@@ -12,7 +12,7 @@ from mimir_core.store.keys import Scope
 from mimir_core.store.tables import feedback, jobs
 
 pytestmark = pytest.mark.anyio
-INCIDENTS = "/api/v1/incidents"
+INCIDENTS, FEEDBACK = "/api/v1/incidents", "/api/v1/feedback"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOBODY = f"{INCIDENTS}/i{'0' * 24}"
 
@@ -173,7 +173,7 @@ async def test_feedback_belongs_to_the_latest_diagnosis(api: Any) -> None:
         "actions": ["restart"],
         "comment": "no",
     }
-    assert (await api.post(f"{INCIDENTS}/{identity}/feedback", said, Scope.OPERATOR)).status_code == 201
+    assert (await api.post(FEEDBACK, {"incident_id": identity, **said}, Scope.OPERATOR)).status_code == 201
     async with api.database.reading() as connection:
         [row] = (await connection.execute(select(feedback))).all()
     assert (row.incident_id, row.actor, row.is_shown) == (identity, "operator", False)
@@ -183,15 +183,15 @@ async def test_feedback_belongs_to_the_latest_diagnosis(api: Any) -> None:
 
 async def test_feedback_needs_a_diagnosis_and_means_something(api: Any) -> None:
     identity = await opened(api)
-    assert (await api.post(f"{INCIDENTS}/{identity}/feedback", {"verdict": "wrong"})).status_code == 409
+    assert (await api.post(FEEDBACK, {"incident_id": identity, "verdict": "wrong"})).status_code == 409
     for said in ({"verdict": "corrected"}, {"verdict": "correct", "actions": ["restart"]}, {"verdict": "odd"}):
-        assert (await api.post(f"{INCIDENTS}/{identity}/feedback", said)).status_code == 422
+        assert (await api.post(FEEDBACK, {"incident_id": identity, **said})).status_code == 422
 
 
 async def test_what_is_not_there_is_404(api: Any) -> None:
     assert (await api.get(NOBODY)).status_code == 404
     assert (await api.post(f"{NOBODY}/analyze", None)).status_code == 404
-    assert (await api.post(f"{NOBODY}/feedback", {"verdict": "wrong"})).status_code == 404
+    assert (await api.post(FEEDBACK, {"incident_id": NOBODY.rpartition("/")[2], "verdict": "wrong"})).status_code == 404
     assert (await api.post(f"{NOBODY}/resolve", {"reason": "x"})).status_code == 404
 
 
@@ -201,7 +201,7 @@ async def test_a_tenant_sees_its_own_incidents_alone(api: Any) -> None:
     answers = [
         await api.client.get(path, headers=stranger),
         await api.client.post(f"{path}/analyze", headers=stranger),
-        await api.client.post(f"{path}/feedback", json={"verdict": "wrong"}, headers=stranger),
+        await api.client.post(FEEDBACK, json={"incident_id": path.rpartition("/")[2], "verdict": "wrong"}, headers=stranger),
         await api.client.post(f"{path}/resolve", json={"reason": "x"}, headers=stranger),
         await api.client.post(f"{path}/close", json={"reason": "x"}, headers=stranger),
     ]
