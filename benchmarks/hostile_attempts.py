@@ -71,13 +71,13 @@ def attempts(document: Mapping[str, Any], limits: ApiSettings, incident: str) ->
         for path, methods in document["paths"].items()
         for method, known in methods.items()
     ]
-    bodies = {path: _example(path) for _, path, known in routes if "requestBody" in known}
+    bodies = {path: _example(path, incident) for _, path, known in routes if "requestBody" in known}
     for path, body in bodies.items():
         yield from _sizes(path, body, limits)
         yield from _shapes(path, body)
     for method, path, known in routes:
         yield from _keys(method, path, body=bodies.get(path))
-        yield from _wrong_types(document, path, known)
+        yield from _wrong_types(document, path, known, incident)
         if method == "GET":
             yield from _queries(path)
     yield from _planted(bodies)
@@ -95,8 +95,9 @@ def post(kind: str, name: str, path: str, body: Any, expected: tuple[int, ...], 
     return Attempt(kind, f"{name}: {path}", "POST", path, expected, content, headers, **more)
 
 
-def _example(path: str) -> dict[str, Any]:
-    return next(body for end, body in EXAMPLES.items() if path.endswith(end))
+def _example(path: str, incident: str) -> dict[str, Any]:
+    body = next(body for end, body in EXAMPLES.items() if path.endswith(end))
+    return body | {"incident_id": incident} if "incident_id" in body else body
 
 
 def _sizes(path: str, body: Mapping[str, Any], limits: ApiSettings) -> Iterator[Attempt]:
@@ -163,17 +164,17 @@ def _keys(method: str, path: str, body: Mapping[str, Any] | None) -> Iterator[At
         )
         if not may:
             yield ask(f"of a {scope}", 403, scope)
-    if "/i" in path.removeprefix(INCIDENTS):
+    if "/i" in path.removeprefix(INCIDENTS) or "incident_id" in (body or {}):
         yield ask("of another tenant", 404, "other")
 
 
-def _wrong_types(document: Mapping[str, Any], path: str, known: Mapping[str, Any]) -> Iterator[Attempt]:
+def _wrong_types(document: Mapping[str, Any], path: str, known: Mapping[str, Any], incident: str) -> Iterator[Attempt]:
     """Put every value into every field of a body."""
     if "requestBody" not in known:
         return
     for place, field in fields(document, known["requestBody"]["content"]["application/json"]["schema"]):
         for value in VALUES:
-            body = json.loads(json.dumps(_example(path)))
+            body = json.loads(json.dumps(_example(path, incident)))
             holder = body
             for step in place[:-1]:
                 holder = holder[step]
@@ -268,7 +269,7 @@ def _ids(document: Mapping[str, Any]) -> Iterator[Attempt]:
     headers = {"Content-Type": "application/json"}
     for path in (path for path in document["paths"] if "{incident_id}" in path):
         for method, known in document["paths"][path].items():
-            content = json.dumps(_example(path)).encode() if "requestBody" in known else b""
+            content = json.dumps(_example(path, "none")).encode() if "requestBody" in known else b""
             for identity in IDS:
                 where = path.replace("{incident_id}", identity)
                 yield Attempt("ids", f"{identity:.30}: {method} {path}", method.upper(), where, (404, 422), content, headers)

@@ -11,7 +11,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     GENERIC: {"title": "x", "groupKey": "g"},
     INCIDENTS: {"title": "x", "opened_at": "2026-03-01T12:00:00Z", "metrics_snapshot": {"cpu": 0.5}},
     "/feedback": {
-        "incident_id": "i" + "0" * 24,
+        "incident_id": "of one that is there",
         "verdict": "corrected",
         "cause": {"component": "c", "fault_kind": "memory"},
         "actions": ["x"],
