@@ -217,7 +217,7 @@ def _planted(bodies: Mapping[str, Mapping[str, Any]]) -> Iterator[Attempt]:
         ]
         for name in texts:
             for kind, text in TEXTS.items():
-                expected = EITHER if kind == "300 kB" else DONE
+                expected = BAD if name == "incident_id" else EITHER if kind == "300 kB" else DONE
                 yield post("planted text", f"{kind} in {name}", path, {**body, name: text}, expected)
             yield _with_secret(path, f"in {name}", lambda said, name=name, body=body: {**body, name: f"token {said} leaked"})
         yield _with_secret(path, "in an unknown field", lambda said, body=body: {**body, "odd": {"a": [said]}})
