@@ -21,7 +21,7 @@ _LARGE_BYTES = 50_000
 """Of a body that is cleaned in a thread: it would keep everybody else waiting. What is smaller takes some milliseconds."""
 
 _SHORT = 200
-"""Characters of a text that is worth remembering."""
+"""Characters of a name and its text that are worth remembering; who sends long ones fills no memory."""
 
 
 class BoundedRequest(Request):
@@ -83,7 +83,8 @@ class _TooDeepError(Exception):
 
 def _clean(node: Any, levels: int, name: str = "") -> Any:
     if isinstance(node, str):
-        return _mask(name, _storable(node)) if len(node) > _SHORT else _mask_again(name, _storable(node))
+        mask = _mask_again if len(name) + len(node) <= _SHORT else _mask
+        return mask(name, _storable(node))
     if not isinstance(node, list | dict):
         return node
     if not levels:

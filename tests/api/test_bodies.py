@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployment.api.bodies import BoundedRequest
+from deployment.api.bodies import BoundedRequest, _mask_again
 from mimir_core.config import ApiSettings
 
 pytestmark = pytest.mark.anyio
@@ -38,3 +38,10 @@ async def test_a_secret_is_known_by_the_name_beside_it() -> None:
     )
     assert "hunter" not in str(content)
     assert content["labels"]["pod"] == "a"
+
+
+@pytest.mark.parametrize("body", [{"n" * 50_000: "short"}, {"n" * 50_000: ["a", "b"]}, {"pod": "v" * 50_000}])
+async def test_long_names_and_texts_fill_no_memory(body: dict[str, Any]) -> None:
+    _mask_again.cache_clear()
+    assert await read(json.dumps(body)) == body
+    assert _mask_again.cache_info().currsize == ("pod" in body)
