@@ -95,7 +95,10 @@ def _reject_by(claim: Claim, evidence: Evidence) -> str | None:
         return "the evidence is about something else"
     if claim.direction is not evidence.direction:
         return "the direction is wrong"
-    if not (_agree(claim.value, value.after if value else None) and _agree(claim.before, value.before if value else None)):
+    if not (
+        numbers_agree(claim.value, value.after if value else None)
+        and numbers_agree(claim.before, value.before if value else None)
+    ):
         return "a number is wrong"
     if claim.unit != (value.unit if value else ""):
         return "the unit is wrong"
@@ -107,9 +110,9 @@ def _reject_by(claim: Claim, evidence: Evidence) -> str | None:
 def _reject_text(claim: Claim, evidence: Evidence) -> str | None:
     """The sentence may say no number and no direction that the evidence does not."""
     source = f"{evidence.component} {evidence.subject} {evidence.excerpt}"
-    known = [number for number in (claim.value, claim.before) if number is not None] + _numbers(source)
+    known = [number for number in (claim.value, claim.before) if number is not None] + numbers_in(source)
     sentence = claim.text.replace(evidence.subject, " ")
-    if any(not any(_agree(number, other) for other in known) for number in _numbers(sentence)):
+    if any(not any(numbers_agree(number, other) for other in known) for number in numbers_in(sentence)):
         return "the text names a number that the evidence does not"
     says_up, says_down = bool(_UP_WORDS.search(sentence)), bool(_DOWN_WORDS.search(sentence))
     if (says_up and claim.direction is Direction.DOWN) or (says_down and claim.direction is Direction.UP):
@@ -152,16 +155,17 @@ def _count(reason: str | None, rejected: Counter[str]) -> bool:
     return reason is not None
 
 
-def _agree(said: float | None, found: float | None) -> bool:
+def numbers_agree(said: float | None, found: float | None) -> bool:
+    """Whether two numbers are the same to about three significant digits; nothing agrees with nothing alone."""
     if said is None or found is None:
         return said is found
     return math.isclose(said, found, rel_tol=_RELATIVE_ROUNDING, abs_tol=1e-9)
 
 
-def _numbers(text: str) -> list[float]:
+def numbers_in(text: str) -> list[float]:
     """Return the numbers that stand alone in ``text``.
 
-    >>> _numbers("rose from 12 to 498.5 on web-2 at p95")
+    >>> numbers_in("rose from 12 to 498.5 on web-2 at p95")
     [12.0, 498.5]
     """
     return [float(number) for number in _NUMBER.findall(text)]
