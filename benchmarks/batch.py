@@ -33,7 +33,7 @@ from mimir_core.store.intake import receive
 from mimir_core.store.tables import diagnoses
 from mimir_core.telemetry.alerts import parse_incident
 from tasks import paths
-from tasks.simulate import simulate
+from tasks.case_folders import write_cases
 from tasks.work import Worker, work
 
 SEED = 11
@@ -159,7 +159,7 @@ def main() -> None:
     root = paths.BENCH / "batch"
     home = root / TENANT
     if not home.is_dir() or len(list(home.iterdir())) < counts[-1]:
-        simulate(home, counts[-1], SEED, params.simulate, lambda said: sys.stderr.write(f"{said}\n"))
+        write_cases(home, counts[-1], SEED, params.simulate, lambda said: sys.stderr.write(f"{said}\n"))
     table = Table("incidents", "way", "diagnosed", "wall s", "a minute, all", "a minute, between", "peak MiB")
     for count in counts:
         for way in WAYS:

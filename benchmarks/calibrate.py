@@ -28,7 +28,7 @@ from mimir_core.evaluation.quiet import cut_quiet_time
 from mimir_core.simulate.incident import draw_case
 from mimir_core.telemetry.files import read_case
 from tasks import paths
-from tasks.simulate import write_case
+from tasks.case_folders import write_case
 
 PENALTY = 1.0
 EXPERIMENT = {

@@ -534,6 +534,17 @@ class Feedback(Record):
     given_at: AwareDatetime
 
 
+class SolvedIncident(Record):
+    """What was seen of an incident, and what it really was."""
+
+    pack: EvidencePack
+    verdict: Verdict
+    causes: tuple[tuple[str, FaultKind], ...] = ()
+    """Component and fault kind; empty unless the verdict is ``cause_found``."""
+    provenance: str
+    system: str
+
+
 class Example(Record):
     """One training example with its provenance."""
 
@@ -543,3 +554,30 @@ class Example(Record):
     source: Literal["simulated", "gold", "feedback"]
     provenance: str
     system: str
+
+
+class Message(BaseModel):
+    """One turn of a chat, exactly as the OpenAI API has it: no version, no further field."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Chat(Record):
+    """An example as a model reads it: what it is asked, and what it should answer."""
+
+    id: str
+    source: Literal["simulated", "gold", "feedback"]
+    provenance: str
+    system: str
+    hinted: bool
+    """Whether the suspects bear the scores of the evidence engine."""
+    suspects: dict[str, str]
+    """Key in the prompt (``c1``) to component."""
+    causes: tuple[str, ...]
+    """Keys of the true causes; none where the verdict is another than ``cause_found``."""
+    first: str | None
+    """The key of the suspect that the evidence engine ranks first."""
+    messages: tuple[Message, ...]

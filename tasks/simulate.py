@@ -1,79 +1,85 @@
-"""A seed -> a folder of cases with known truth; docs/simulate.md shows the files."""
+"""What `mimir stage simulate`, and so `dvc repro`, runs: a seed in, solved incidents out, and the counts in a report.
 
-import gzip
-import json
+Surprises: each case is written and read like one that a user brings, by as many processes as ``diagnose.concurrency`` says; the
+runbooks are searched in an index made of the outs of the stages before, not in the one that happens to be published.
+"""
+
+import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
-import yaml
+import numpy as np
 
-from mimir_core.config import SimulateSettings
-from mimir_core.simulate.case import SimulatedCase, Telemetry, Truth
-from mimir_core.simulate.history import iso
+from mimir_core.backends.lance import LanceIndex
+from mimir_core.config import Params
+from mimir_core.knowledge.retrieve import Searcher
+from mimir_core.records import Chunk, SolvedIncident
 from mimir_core.simulate.incident import draw_case
-from mimir_core.telemetry.files import TRUTH_FILE
+from mimir_core.telemetry.files import read_case
+from tasks import paths, wiring
+from tasks.case_folders import write_case
+from tasks.files import read_records, write_records, write_report
 
-_PROGRESS_EVERY = 10
+logger = logging.getLogger(__name__)
+
+_PROGRESS_EVERY = 20
 
 
-def simulate(out: Path, count: int, seed: int, settings: SimulateSettings, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Write ``count`` cases of ``seed`` below ``out`` and return counts of what was drawn."""
+def simulate(params: Params) -> None:
+    """Write data/simulated.jsonl and reports/simulate.json."""
     verdicts: Counter[str] = Counter()
     faults: Counter[str] = Counter()
-    for number in range(count):
-        case = draw_case(seed, number, settings)
-        write_case(out / case.name, case)
-        verdicts[case.truth.verdict.value] += 1
-        faults.update(kind.value for _, kind in case.truth.causes)
-        if (number + 1) % _PROGRESS_EVERY == 0 or number + 1 == count:
-            progress(f"{number + 1}/{count} cases")
-    drawn = {"verdicts": dict(sorted(verdicts.items())), "faults": dict(sorted(faults.items()))}
-    return {"out": str(out), "cases": count, "seed": seed, **drawn}
+    with TemporaryDirectory() as folder:
+        LanceIndex(Path(folder)).publish(
+            "stage",
+            read_records(paths.CHUNKS, Chunk),
+            np.load(paths.VECTORS, allow_pickle=False),
+            wiring.embedder_from(params.index).model,
+        )
+        write_records(paths.SIMULATED, _counted(_solve_all(params, Path(folder)), verdicts, faults))
+    write_report(
+        paths.REPORTS / "simulate.json",
+        {
+            "incidents": sum(verdicts.values()),
+            "verdicts": dict(sorted(verdicts.items())),
+            "faults": dict(sorted(faults.items())),
+        },
+    )
+    logger.info("simulate: %s incidents; %s", sum(verdicts.values()), dict(verdicts))
 
 
-def write_case(folder: Path, case: SimulatedCase) -> None:
-    """Write one case. Files of an earlier case of that name are overwritten, others in the folder stay."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "alert.json", case.alert)
-    _write_telemetry(folder, case.telemetry)
-    if case.baseline:
-        _write_telemetry(folder / "baseline", case.baseline)
-    if case.graph is not None:
-        _write_json(folder / "graph.json", {"edges": case.graph})
-    if case.changes is not None:
-        _write_json(folder / "changes.json", case.changes)
-    for name, text in case.kubectl.items():
-        (folder / "kubectl").mkdir(exist_ok=True)
-        (folder / "kubectl" / name).write_text(text, encoding="utf-8")
-    (folder / TRUTH_FILE).write_text(yaml.safe_dump(_truth(case.truth), sort_keys=False, width=120), encoding="utf-8")
+def _solve_all(params: Params, index: Path) -> Iterator[SolvedIncident]:
+    count = params.sizes.simulate.incidents
+    with ProcessPoolExecutor(params.diagnose.concurrency, mp_context=get_context("spawn")) as pool:
+        for done, solved in enumerate(pool.map(partial(solve, params, index), range(count)), start=1):
+            if done % _PROGRESS_EVERY == 0:
+                logger.info("simulate: %s of %s incidents", done, count)
+            yield solved
 
 
-def _write_telemetry(folder: Path, telemetry: Telemetry) -> None:
-    folder.mkdir(exist_ok=True)
-    telemetry.metrics.to_parquet(folder / "metrics.parquet", index=False)
-    if telemetry.traces is not None:
-        telemetry.traces.to_parquet(folder / "traces.parquet", index=False)
-    if telemetry.logs is not None:
-        lines = "".join(json.dumps(line) + "\n" for line in telemetry.logs)
-        (folder / "logs.jsonl.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
+def solve(params: Params, index: Path, number: int) -> SolvedIncident:
+    """Draw incident ``number``, look at it as at any other, and keep the truth beside what was seen."""
+    case = draw_case(params.sizes.simulate.seed, number, params.simulate)
+    searcher = Searcher(LanceIndex(index), wiring.embedder_from(params.index), params.retrieve)
+    with TemporaryDirectory() as folder:
+        write_case(Path(folder, case.name), case)
+        pack = wiring.engine_from(params, searcher).build_pack(read_case(Path(folder, case.name)))
+    return SolvedIncident(
+        pack=pack.model_copy(update={"charts": ()}),
+        verdict=case.truth.verdict,
+        causes=case.truth.causes,
+        provenance=case.name,
+        system=case.truth.system,
+    )
 
 
-def _write_json(file: Path, content: Any) -> None:
-    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def _truth(truth: Truth) -> dict[str, Any]:
-    return {
-        "verdict": truth.verdict.value,
-        "causes": [{"component": component, "fault_kind": kind.value} for component, kind in truth.causes],
-        "onset": iso(truth.onset) if truth.onset is not None else None,
-        "change": truth.change,
-        "story": truth.story,
-        "victims": list(truth.victims),
-        "signs": list(truth.signs),
-        "red_herrings": list(truth.red_herrings),
-        "system": truth.system,
-        "seed": truth.seed,
-    }
+def _counted(solved: Iterator[SolvedIncident], verdicts: Counter[str], faults: Counter[str]) -> Iterator[SolvedIncident]:
+    for incident in solved:
+        verdicts[incident.verdict.value] += 1
+        faults.update(kind.value for _, kind in incident.causes)
+        yield incident

@@ -16,7 +16,7 @@ def simulate(
     """Draw incidents with known truth: alert, metrics, traces, logs, cluster state and changes of invented systems."""
     from mimir_core.config import read_params  # noqa: PLC0415  # `mimir --help` stays fast
     from tasks import paths  # noqa: PLC0415
-    from tasks.simulate import simulate as write_cases  # noqa: PLC0415
+    from tasks.case_folders import write_cases  # noqa: PLC0415
 
     summary = write_cases(out, count, seed, read_params(paths.PARAMS).simulate, _say)
     sys.stdout.write(json.dumps(summary) + "\n")

@@ -27,7 +27,7 @@ from mimir_core.simulate.tables import read_table
 from mimir_core.simulate.topology import System, draw_system
 from mimir_core.telemetry.files import read_case
 from tasks.bench_diagnosis import read_truth
-from tasks.simulate import simulate
+from tasks.case_folders import write_cases
 
 SETTINGS = SimulateSettings(
     healthy_share=0.1,
@@ -61,15 +61,15 @@ def _silent(_: str) -> None:
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in (("one", 3), ("two", 3), ("other", 4)):
-        simulate(tmp_path / name, 3, seed, SETTINGS, _silent)
+        write_cases(tmp_path / name, 3, seed, SETTINGS, _silent)
     one, two, other = (_hash(tmp_path / name) for name in ("one", "two", "other"))
     assert one == two
     assert not set(one.values()) & set(other.values())
 
 
 def test_a_case_does_not_depend_on_how_many_are_drawn(tmp_path: Path) -> None:
-    simulate(tmp_path / "few", 2, SEED, SETTINGS, _silent)
-    simulate(tmp_path / "more", 4, SEED, SETTINGS, _silent)
+    write_cases(tmp_path / "few", 2, SEED, SETTINGS, _silent)
+    write_cases(tmp_path / "more", 4, SEED, SETTINGS, _silent)
     few, more = _hash(tmp_path / "few"), _hash(tmp_path / "more")
     assert few.items() <= more.items()
     assert len(more) > len(few)
@@ -272,7 +272,7 @@ def test_the_culprit_is_exported_no_better_than_others(cases: list[SimulatedCase
 
 
 def test_what_is_written_is_a_case_that_the_program_reads(tmp_path: Path) -> None:
-    summary = simulate(tmp_path, 4, SEED, SETTINGS, _silent)
+    summary = write_cases(tmp_path, 4, SEED, SETTINGS, _silent)
     assert summary["cases"] == sum(summary["verdicts"].values()) == 4
     for number in range(4):
         folder, case = tmp_path / f"sim-{SEED}-{number:04d}", draw_case(SEED, number, SETTINGS)
