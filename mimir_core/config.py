@@ -5,7 +5,7 @@ Comes in: a path. Goes out: :class:`Params`. A misspelt key, a missing key or a 
 """
 
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -418,6 +418,121 @@ class SimulateSettings(Settings):
         return self
 
 
+class PromptSettings(Settings):
+    """What of a pack a model is shown."""
+
+    max_evidence: int = Field(ge=4)
+    """Pieces of evidence, the alert and the passages among them."""
+    max_suspects: int = Field(ge=2)
+    max_passages: int = Field(ge=0)
+    """Runbook passages."""
+
+
+class DatasetSettings(Settings):
+    """Solved incidents in, chats to learn from out."""
+
+    seed: int = Field(ge=0)
+    """Decides which systems are held out, and the order of the suspects."""
+    test_share: float = Field(ge=0, lt=1)
+    """Of the systems of each source; what is tested on."""
+    dev_share: float = Field(ge=0, lt=1)
+    """Likewise; what training is watched on."""
+    views: int = Field(ge=1)
+    """Chats that are made of a training example, each with the suspects in another order, every second one with hints."""
+    max_words: int = Field(ge=50)
+    """Words and signs of a chat; longer ones are dropped and counted."""
+    max_alike: float = Field(gt=0, le=1)
+    """Jaccard index of the 5-grams of words of two incidents written by hand above which they say the same."""
+    max_shared_names: float = Field(gt=0, le=1)
+    """Share of the suspects of a held-out chat that one system of the training split may know, where there are four or more."""
+
+
+class SolvedSettings(Settings):
+    """How many incidents the stage ``simulate`` draws."""
+
+    incidents: int = Field(ge=10)
+    seed: int = Field(ge=0)
+
+
+class BaseSettings(Settings):
+    """Text in, a small language model out."""
+
+    vocabulary: int = Field(ge=300)
+    """Tokens of the byte-level BPE."""
+    hidden: int = Field(ge=16)
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    context: int = Field(ge=64)
+    """Tokens that the model sees."""
+    epochs: float = Field(gt=0)
+    """How often it reads the text."""
+    batch: int = Field(ge=1)
+    """Windows of ``context`` tokens a step."""
+    learning_rate: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> Self:
+        if self.hidden % (2 * self.heads):
+            raise ValueError("base.hidden must be a multiple of twice base.heads")
+        return self
+
+
+class FinetuneSettings(Settings):
+    """A base model and chats in, an adapter and a merged model out."""
+
+    method: Literal["qlora", "lora", "full"]
+    """Adapter on a base quantized to NF4, adapter on the base as it is, or all weights."""
+    rank: int = Field(ge=1)
+    """Of the adapter."""
+    alpha: int = Field(ge=1)
+    epochs: float = Field(gt=0)
+    batch: int = Field(ge=1)
+    """Sequences of one device a step."""
+    accumulate: int = Field(ge=1)
+    """Steps whose gradients are added up before the weights move."""
+    learning_rate: float = Field(gt=0)
+    packing: bool
+    """Whether short chats share a sequence."""
+    patience: int = Field(ge=1)
+    """Evaluations without a lower loss on the dev split after which training ends."""
+    evaluations: int = Field(ge=1)
+    """How often the dev split is looked at."""
+    measured: int = Field(ge=1)
+    """Held-out incidents that base and tuned model are asked about."""
+
+
+class QuantizeSettings(Settings):
+    """A merged model in, W4A16 models out."""
+
+    calibration: int = Field(ge=1)
+    """Chats of the training split that calibrate."""
+    group: int = Field(ge=16)
+    """Weights that share a scale."""
+    measured: int = Field(ge=1)
+    """Held-out incidents that each format is asked about."""
+
+
+class Profile(Settings):
+    """How large the learning loop is: one section a stage."""
+
+    simulate: SolvedSettings
+    base: BaseSettings
+    finetune: FinetuneSettings
+    quantize: QuantizeSettings
+
+
+class ModelSettings(Settings):
+    """Which model is taught."""
+
+    base: str
+    """``made``: one is trained from scratch on the project's own text.
+    Else a Hugging Face causal language model, by id or folder."""
+    seed: int = Field(ge=0)
+    """Of every training run."""
+    track: bool
+    """Whether training runs are shown in MLflow."""
+
+
 class PrometheusSettings(Settings):
     """What a Prometheus server is asked for."""
 
@@ -500,10 +615,27 @@ class Params(Settings):
     anomaly: AnomalySettings
     diagnose: DiagnoseSettings
     simulate: SimulateSettings
+    prompt: PromptSettings
+    dataset: DatasetSettings
+    model: ModelSettings
+    profile: str
+    """Which of ``profiles`` the learning loop runs with."""
+    profiles: dict[str, Profile]
     prometheus: PrometheusSettings
     store: StoreSettings
     api: ApiSettings
     monitor: MonitorSettings
+
+    @model_validator(mode="after")
+    def _the_profile_is_there(self) -> Self:
+        if self.profile not in self.profiles:
+            raise ValueError(f"profile {self.profile!r} is none of {', '.join(self.profiles)}")
+        return self
+
+    @property
+    def sizes(self) -> Profile:
+        """The profile that is chosen."""
+        return self.profiles[self.profile]
 
 
 def read_params(path: Path) -> Params:

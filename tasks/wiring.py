@@ -14,7 +14,7 @@ from mimir_core.backends.expectations import ExpectationsChecker
 from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.markup import escape_placeholders, level_fences, read_rows, strip_navigation
 from mimir_core.backends.minilm import SentenceEmbedder
-from mimir_core.backends.mlflow_runs import MlflowBatch, MlflowReviews
+from mimir_core.backends.mlflow_runs import MlflowBatch, MlflowReviews, MlflowTraining
 from mimir_core.backends.prometheus import PrometheusSource
 from mimir_core.backends.pypdf_pages import PyPdfReader
 from mimir_core.backends.sqlite_tables import SqliteCache
@@ -108,6 +108,11 @@ def batch_from(params: Params, batch: str = "") -> MlflowBatch | None:
 def reviews_from(params: Params) -> MlflowReviews | None:
     """Return what shows opinions beside the investigations of :func:`batch_from`."""
     return MlflowReviews(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW) if params.diagnose.track else None
+
+
+def training_board_from(params: Params) -> MlflowTraining | None:
+    """Return what shows training runs, in the same place; None where nobody wants to see them."""
+    return MlflowTraining(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW) if params.model.track else None
 
 
 @cache

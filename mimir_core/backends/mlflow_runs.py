@@ -1,4 +1,4 @@
-"""MLflow: a run for each batch, in it a run and a trace for each investigation, and what people said of it.
+"""MLflow: a run for each batch, in it a run and a trace for each investigation, what people said of it; a run for each training.
 
 Comes in: what was found about one incident, and the folder of its report. Goes out: the id of its run. Surprises: the run of the
 batch begins with its first investigation at the latest, so that a batch without work leaves none, and several processes may share
@@ -8,8 +8,9 @@ documentation, "Feedback"). It only shows: the store keeps.
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mimir_core.errors import BackendError
 from mimir_core.records import Diagnosis, EvidencePack, Run
@@ -114,13 +115,50 @@ class MlflowBatch:
     def _connect(self) -> "MlflowClient":
         if self._client is None:
             client = _open(self._uri, self._folder)
-            is_server = (self._uri or "").startswith(("http://", "https://"))  # it knows itself where artifacts go
-            artifacts = None if is_server else (self._folder / "artifacts").absolute().as_uri()
-            known = client.get_experiment_by_name(_EXPERIMENT)
-            self._experiment = known.experiment_id if known else client.create_experiment(_EXPERIMENT, artifacts)
+            self._experiment = _experiment_of(client, _EXPERIMENT, self._uri, self._folder)
             self._batch = self._batch or client.create_run(self._experiment, run_name="batch").info.run_id
             self._client = client
         return self._client
+
+
+class MlflowTraining:
+    """Shows training runs, each in the experiment of its stage."""
+
+    def __init__(self, uri: str | None, folder: Path) -> None:
+        """Likewise: nothing is imported or asked."""
+        self._uri, self._folder = uri, folder
+
+    def record(self, stage: str, settings: Mapping[str, Any], curve: Sequence[Mapping[str, Any]], report: Path) -> str:
+        """Show one run and return its id.
+
+        Args:
+            stage: Names the experiment.
+            settings: Become parameters.
+            curve: Rows with a ``step`` and figures; None where a figure was not taken.
+            report: A file that becomes an artifact.
+
+        Raises:
+            BackendError: MLflow did not take it.
+        """
+        from mlflow.entities import Metric, Param  # noqa: PLC0415  # takes seconds
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        now = int(time.time() * 1000)
+        figures = [
+            Metric(name, value, now, row["step"])
+            for row in curve
+            for name, value in row.items()
+            if name != "step" and value is not None
+        ]
+        try:
+            client = _open(self._uri, self._folder)
+            run = client.create_run(_experiment_of(client, stage, self._uri, self._folder), run_name=stage).info.run_id
+            client.log_batch(run, figures, [Param(name, str(value)) for name, value in settings.items()])
+            client.log_artifact(run, str(report))
+            client.set_terminated(run)
+        except (MlflowException, OSError) as error:
+            raise BackendError(f"mlflow: {stage} is not shown: {error}") from error
+        return str(run)
 
 
 class MlflowReviews:
@@ -150,6 +188,14 @@ class MlflowReviews:
             mlflow.log_feedback(trace_id=trace, name="diagnosis", value=verdict, source=source, rationale=words or None)
         except MlflowException as error:
             raise BackendError(f"mlflow: the opinion on run {run_id} is not shown: {error}") from error
+
+
+def _experiment_of(client: "MlflowClient", name: str, uri: str | None, folder: Path) -> str:
+    """Return the id of an experiment; it is made where there is none."""
+    is_server = (uri or "").startswith(("http://", "https://"))  # it knows itself where artifacts go
+    artifacts = None if is_server else (folder / "artifacts").absolute().as_uri()
+    known = client.get_experiment_by_name(name)
+    return str(known.experiment_id if known else client.create_experiment(name, artifacts))
 
 
 def _open(uri: str | None, folder: Path) -> "MlflowClient":

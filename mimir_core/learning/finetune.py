@@ -1,0 +1,167 @@
+"""A base model and chats -> an adapter, and the model with the adapter merged in.
+
+Comes in: a folder of the Hugging Face format, chats of the training and of the dev split. Goes out: ``adapter`` (not where all
+weights are trained) and ``merged``, both safetensors. Method: QLoRA (Dettmers et al., 2023): the base in NF4 with double
+quantization, low-rank adapters (Hu et al., 2021) on all linear layers; the loss is that of the answers alone. Surprises: a base
+that was made from scratch also learns its embeddings, since its texts were few; chats that are longer than the model's context
+are dropped and counted, never cut.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from datasets import Dataset as Rows
+from peft import LoraConfig, PeftModel, prepare_model_for_kbit_training
+from transformers import BitsAndBytesConfig, EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from mimir_core.config import FinetuneSettings
+from mimir_core.errors import EmptyStageError
+from mimir_core.learning.base import load, save
+from mimir_core.learning.splits import Split
+from mimir_core.learning.training import Job, TrainingLog, can_use_bfloat16, train, usual_arguments
+from mimir_core.records import Chat
+
+ADAPTER, MERGED = "adapter", "merged"
+
+
+class Fitting(NamedTuple):
+    """Chats that the model can read whole, and how many it cannot."""
+
+    kept: list[Chat]
+    too_long: int
+
+
+def four_bits() -> BitsAndBytesConfig:
+    """Return how a base is quantized for QLoRA."""
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if can_use_bfloat16() else torch.float32,
+    )
+
+
+def fit(chats: Sequence[Chat], tokenizer: PreTrainedTokenizerBase, context: int) -> Fitting:
+    """Return the chats of at most ``context`` tokens, and the count of the others."""
+    kept = [chat for chat in chats if len(as_tokens(chat, tokenizer)) <= context]
+    return Fitting(kept, len(chats) - len(kept))
+
+
+def as_tokens(chat: Chat, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return question and answer as the model reads them."""
+    return list(tokenizer.apply_chat_template(as_turns(chat, tokenizer), return_dict=False))
+
+
+def as_turns(chat: Chat, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]:
+    """Return the messages with the tokenizer's own marks taken apart: evidence that holds one must not begin a turn."""
+    turns = []
+    for message in chat.messages:
+        content = message.content
+        for mark in tokenizer.all_special_tokens:
+            content = content.replace(mark, f"{mark[:1]} {mark[1:]}")
+        turns.append({"role": message.role, "content": content})
+    return turns
+
+
+def context_of(model: PreTrainedModel) -> int:
+    """Return how many tokens a model can read."""
+    return int(model.config.max_position_embeddings)
+
+
+def finetune(
+    base: Path, chats: Mapping[Split, Sequence[Chat]], settings: FinetuneSettings, job: Job, *, learns_embeddings: bool
+) -> tuple[TrainingLog, dict[str, int]]:
+    """Teach the model in ``base`` the answers of the training split; return how it went, and counts.
+
+    Args:
+        base: The folder of the base model.
+        chats: What is learned, and the dev split, on which training is watched: it ends early when the loss there falls no more,
+            and the best weights stay.
+        settings: The ``finetune`` section of the profile.
+        job: Its ``out`` receives ``adapter`` and ``merged``.
+        learns_embeddings: Whether embeddings are trained beside the adapter.
+
+    Raises:
+        EmptyStageError: No chat fits into the model's context.
+    """
+    is_quantized, is_full = settings.method == "qlora", settings.method == "full"
+    quantized = {"quantization_config": four_bits(), "device_map": _device()}
+    model, tokenizer = load(base, **(quantized if is_quantized else {}))
+    context = context_of(model)
+    learned, watched = (fit(chats[split], tokenizer, context) for split in (Split.TRAIN, Split.DEV))
+    if not learned.kept or not watched.kept:
+        raise EmptyStageError(
+            f"finetune: {base} reads {context} tokens; {learned.too_long} and {watched.too_long} chats are longer, "
+            f"{len(learned.kept)} and {len(watched.kept)} are left to learn from and to watch"
+        )
+    prepare: Any = prepare_model_for_kbit_training if is_quantized else lambda model, **_: model
+    trainer = SFTTrainer(
+        model=prepare(model, use_gradient_checkpointing=False),
+        args=SFTConfig(
+            **usual_arguments(job, settings.evaluations),
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch,
+            per_device_eval_batch_size=settings.batch,
+            gradient_accumulation_steps=settings.accumulate,
+            gradient_checkpointing=False,
+            learning_rate=settings.learning_rate,
+            max_length=context,
+            packing=settings.packing,
+            completion_only_loss=True,
+            load_best_model_at_end=True,
+            metric_for_best_model="eval_loss",
+            report_to=[],
+        ),
+        train_dataset=_rows(learned.kept, tokenizer),
+        eval_dataset=_rows(watched.kept, tokenizer),
+        processing_class=tokenizer,
+        peft_config=None if is_full else _adapter(settings, learns_embeddings=learns_embeddings),
+        callbacks=[EarlyStoppingCallback(settings.patience)],
+    )
+    taught: Any = trainer.model
+    trainable = sum(int(weights.numel()) for weights in taught.parameters() if weights.requires_grad)
+    log = train(trainer, job)
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        if is_full:
+            save(taught, tokenizer, job.out / MERGED)
+        else:
+            taught.save_pretrained(job.out / ADAPTER)
+            merge(base, job.out / ADAPTER, job.out / MERGED)
+        job.forget_checkpoints()
+    counts = {"chats": len(learned.kept), "watched": len(watched.kept), "trainable_parameters": trainable}
+    return log, counts | {"too_long": learned.too_long, "watched_too_long": watched.too_long}
+
+
+def merge(base: Path, adapter: Path, out: Path) -> None:
+    """Add an adapter to the weights of its base, unquantized, and write the sum."""
+    model, tokenizer = load(base)
+    merged: Any = PeftModel.from_pretrained(model, adapter)
+    save(merged.merge_and_unload(), tokenizer, out)
+
+
+def _adapter(settings: FinetuneSettings, *, learns_embeddings: bool) -> LoraConfig:
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        modules_to_save=["embed_tokens"] if learns_embeddings else None,
+        task_type="CAUSAL_LM",
+        ensure_weight_tying=learns_embeddings,
+    )
+
+
+def _rows(chats: Sequence[Chat], tokenizer: PreTrainedTokenizerBase) -> Rows:
+    turns = [as_turns(chat, tokenizer) for chat in chats]
+    return Rows.from_list([{"prompt": messages[:-1], "completion": messages[-1:]} for messages in turns])
+
+
+def _device() -> dict[str, Any]:
+    """Return where a quantized base lies: whole on the device of this process, of which `accelerate launch` starts several."""
+    return {"": int(os.environ.get("LOCAL_RANK", "0")) if torch.cuda.is_available() else "cpu"}
