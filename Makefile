@@ -11,7 +11,7 @@ export DVC_NO_ANALYTICS := 1
 # Stages are `mimir stage NAME`: found without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test bench lock clean
+.PHONY: help setup run loop test bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the verbs
@@ -21,11 +21,14 @@ setup: $(STAMP)  ## Make .venv with the locked packages
 
 run: setup  ## Index the runbooks, then diagnose the shipped incidents under Prefect
 	@echo "1/3 dvc repro: documents -> chunks -> vectors (a minute, nothing when up to date)" >&2
-	@$(BIN)/dvc repro --quiet
+	@$(BIN)/dvc repro --quiet index
 	@echo "2/3 mimir knowledge publish: the index that searches use" >&2
 	@$(BIN)/mimir knowledge publish
 	@echo "3/3 mimir nightly: a diagnosis of every case in data/incidents (a minute)" >&2
 	@$(BIN)/mimir nightly
+
+loop: setup  ## Run every stage, from documents to the quantized model: time, memory and size of each
+	@$(BIN)/mimir loop
 
 test: setup  ## Run what CI runs: ruff, mypy, lint-imports, pytest
 	$(BIN)/ruff check .

@@ -20,9 +20,11 @@ from deployment.cli.feedback import feedback
 from deployment.cli.incidents import incidents
 from deployment.cli.keys import keys
 from deployment.cli.knowledge import knowledge, search
+from deployment.cli.loop import loop
 from deployment.cli.monitor import monitor
 from deployment.cli.nightly import nightly
 from deployment.cli.simulate import simulate
+from deployment.cli.train import train
 from deployment.cli.up import up
 from deployment.cli.work import work
 from mimir_core.errors import MimirError
@@ -35,6 +37,11 @@ class Stage(StrEnum):
 
     INGEST = "ingest"
     INDEX = "index"
+    SIMULATE = "simulate"
+    DATASET = "dataset"
+    BASE = "base"
+    FINETUNE = "finetune"
+    QUANTIZE = "quantize"
 
 
 @app.callback()
@@ -73,12 +80,14 @@ app.command()(diagnose)
 app.command()(detect)
 app.command()(nightly)
 app.command()(simulate)
+app.command()(loop)
 app.command()(search)
 app.add_typer(knowledge, name="knowledge")
 app.add_typer(bench, name="bench")
 app.add_typer(incidents, name="incidents")
 app.add_typer(feedback, name="feedback")
 app.add_typer(keys, name="keys")
+app.add_typer(train, name="train")
 app.command()(api)
 app.command()(work)
 app.command()(monitor)

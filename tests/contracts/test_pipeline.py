@@ -4,16 +4,36 @@ import hashlib
 import json
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from mimir_core.config import Params
+from mimir_core.config import Params, Profile
 from tasks import paths
 
-STAGES = yaml.safe_load((paths.ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+PIPELINE = yaml.safe_load((paths.ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES = PIPELINE["stages"]
+PARAMS = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
 LOCK = yaml.safe_load((paths.ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-WRITTEN = {out for stage in STAGES.values() for out in stage["outs"]}
+
+
+def written_by(stage: dict[str, Any]) -> set[str]:
+    """Return the paths of all outs; one with options is a mapping from its path to them."""
+    outs = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, ())]
+    return {path for out in outs for path in ([out] if isinstance(out, str) else out)}
+
+
+WRITTEN = {path for stage in STAGES.values() for path in written_by(stage)}
+
+
+def resolve(param: str) -> tuple[str, Any]:
+    """Return the name that dvc.lock has for a parameter, and what params.yaml says of it."""
+    name = param.replace("${profile}", PARAMS["profile"])
+    value = PARAMS
+    for key in name.split("."):
+        value = value[key]
+    return name, value
 
 
 def md5_of(path: Path) -> str:
@@ -31,8 +51,11 @@ def test_a_stage_is_one_word_everywhere(name: str) -> None:
     stage = STAGES[name]
     assert stage["cmd"] == f"mimir stage {name}"
     assert callable(getattr(import_module(f"tasks.{name}"), name))
-    assert name in stage["params"]
-    assert set(stage["params"]) <= set(Params.model_fields)
+    own = ({name} & set(Params.model_fields)) | {f"profiles.${{profile}}.{size}" for size in {name} & set(Profile.model_fields)}
+    assert own
+    assert own <= set(stage["params"])
+    assert {param.partition(".")[0] for param in stage["params"]} <= set(Params.model_fields)
+    assert all(resolve(param) for param in stage["params"])
     assert {f"reports/{name}.json": {"cache": False}} in stage["metrics"]
 
 
@@ -45,15 +68,22 @@ def test_what_a_stage_depends_on_is_there_or_made_by_another(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_the_lock_file_is_current(name: str) -> None:
     """If not: `dvc repro`, then commit dvc.lock and reports/."""
-    params = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
     locked = {dep["path"]: dep["md5"] for dep in LOCK[name]["deps"]}
     assert set(locked) == set(STAGES[name]["deps"])
     present = [dep for dep in locked if (paths.ROOT / dep).exists()]
     assert {dep: locked[dep] for dep in present} == {dep: md5_of(paths.ROOT / dep) for dep in present}
-    assert LOCK[name]["params"]["params.yaml"] == {section: params[section] for section in STAGES[name]["params"]}
+    assert LOCK[name]["params"]["params.yaml"] == dict(resolve(param) for param in STAGES[name]["params"])
+    assert {out["path"] for out in LOCK[name]["outs"]} == written_by(STAGES[name])
 
 
 def test_the_reports_that_are_committed_are_those_of_the_lock_file() -> None:
     for name, stage in LOCK.items():
-        written = {out["path"]: out["md5"] for out in stage["outs"]}
-        assert written[f"reports/{name}.json"] == md5_of(paths.REPORTS / f"{name}.json")
+        reports = {out["path"]: out["md5"] for out in stage["outs"] if out["path"].startswith("reports/")}
+        assert f"reports/{name}.json" in reports
+        assert reports == {path: md5_of(paths.ROOT / path) for path in reports}
+
+
+def test_what_is_drawn_is_written_by_a_stage() -> None:
+    drawn = {file for plot in PIPELINE["plots"] for options in plot.values() for file in options["y"]}
+    assert drawn
+    assert drawn <= WRITTEN

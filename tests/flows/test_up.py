@@ -118,6 +118,7 @@ def test_all_schedules_are_there_and_active(project: Path, server: Up) -> None:
         "daily": [True],
         "minutely": [True],
         "nightly": [True],
+        "saturdays": [True],
         "weekly": [True],
     }
 
