@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,18 +169,19 @@ def test_a_loss_that_is_no_number_is_an_error_not_a_model(tmp_path: Path, monkey
     assert not (tmp_path / "model").exists()
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """No file may grow beyond 10 kB: what a full disk does to whoever writes."""
+    """No file may grow beyond 10 kB: what a full disk does to whoever writes, pytest's own log too, so that it must be short."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_is_worth_another_try(tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match="cannot be written"):
+    with pytest.raises(BackendError, match="cannot be written"), small_disk():
         run(tmp_path)
 
 
