@@ -131,7 +131,10 @@ def finetune(
         if is_full:
             save(taught, tokenizer, job.out / MERGED)
         else:
-            taught.save_pretrained(job.out / ADAPTER)
+            for adapter in taught.peft_config.values():  # a path of this machine would differ on every other
+                adapter.base_model_name_or_path = "/".join(base.parts[-2:])
+            taught.save_pretrained(job.out / ADAPTER, save_embedding_layers=False)  # "auto" asks a hub
+            (job.out / ADAPTER / "README.md").unlink(missing_ok=True)  # it names a path too; ours lies beside the folder
             merge(base, job.out / ADAPTER, job.out / MERGED)
         job.forget_checkpoints()
     counts = {"chats": len(learned.kept), "watched": len(watched.kept), "trainable_parameters": trainable}
