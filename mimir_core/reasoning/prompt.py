@@ -1,13 +1,13 @@
 """A pack -> what a model is asked about it, within a budget.
 
 Comes in: a pack, trimmed by :func:`focus` to what a model is shown. Goes out: two messages, and what the short keys in them stand
-for: ``e1`` is a piece of evidence, ``c1`` a suspect. Surprises: suspects are shuffled by a seed, so that a place in the list
-tells nothing; with hints each one bears what the evidence engine thinks of it. The instructions are a file of their own
-(``prompts/diagnose.md``) whose hash names the version of the prompt.
+for: ``e1`` is a piece of evidence, ``c1`` a suspect. Surprises: suspects are shuffled by a seed and the evidence stands in their
+order, so that no place tells what the evidence engine, or a writer, thinks; with hints each suspect bears it. The instructions are
+a file of their own (``prompts/diagnose.md``) whose hash names the version of the prompt.
 """
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from textwrap import shorten
@@ -75,14 +75,14 @@ def write_prompt(pack: EvidencePack, seed: str, rules: SafetyRules, *, hints: bo
 
     Args:
         pack: As :func:`focus` returns it.
-        seed: Decides the order of the suspects.
+        seed: Decides the order of the suspects, and so of the evidence.
         rules: Which actions may be proposed.
         hints: Whether suspects bear the score of the evidence engine.
     """
-    evidence = {item.id: f"e{number}" for number, item in enumerate(pack.evidence, start=1)}
-    names = suspects_of(pack)
+    names = sorted(suspects_of(pack))
     random.Random(seed).shuffle(names)  # noqa: S311  # an order, not a secret
     suspects = {f"c{number}": name for number, name in enumerate(names, start=1)}
+    evidence = {item.id: f"e{number}" for number, item in enumerate(_in_turn(pack.evidence, names), start=1)}
     incident = pack.incident
     lines = [
         f"Incident: {incident.title}",
@@ -107,6 +107,13 @@ def instructions(rules: SafetyRules) -> str:
 def prompt_version(rules: SafetyRules) -> str:
     """Return the hash that names this version of the instructions."""
     return content_hash(instructions(rules))
+
+
+def _in_turn(items: Iterable[Evidence], names: Sequence[str]) -> list[Evidence]:
+    """The alert, what is about each suspect in turn, what is about nobody, pages; of one suspect, furthest from normal first."""
+    ends = {EvidenceKind.ALERT: -1, EvidenceKind.RUNBOOK: len(names) + 1}
+    places = {name: place for place, name in enumerate(names)}
+    return sorted(items, key=lambda i: (ends.get(i.kind, places.get(i.component, len(names))), -i.score, i.id))
 
 
 def _about(component: str, pack: EvidencePack) -> list[Evidence]:

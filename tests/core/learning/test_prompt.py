@@ -188,6 +188,27 @@ def test_the_place_in_the_list_tells_nothing_of_the_rank(rules: SafetyRules) -> 
     assert all(0.6 * 300 / count < places.count(place) < 1.4 * 300 / count for place in range(count))
 
 
+def test_without_hints_nothing_depends_on_what_the_engine_thinks(rules: SafetyRules) -> None:
+    pack = focus(a_pack(), PromptSettings(max_evidence=14, max_suspects=6, max_passages=2))
+    ranked_otherwise = tuple(
+        c.model_copy(update={"score": 1 - c.score, "fault_kind": FaultKind.DISK}) for c in reversed(pack.candidates)
+    )
+    told_otherwise = pack.model_copy(update={"evidence": pack.evidence[::-1], "candidates": ranked_otherwise})
+    for seed in map(str, range(10)):
+        assert write_prompt(pack, seed, rules, hints=False) == write_prompt(told_otherwise, seed, rules, hints=False)
+
+
+def test_evidence_stands_in_the_order_of_the_suspects_after_the_alert_and_before_the_passages(rules: SafetyRules) -> None:
+    pack = focus(a_pack(), PromptSettings(max_evidence=14, max_suspects=6, max_passages=2))
+    prompt = write_prompt(pack, "1", rules, hints=False)
+    shown = [item for item in map(pack.find, prompt.evidence.values()) if item]
+    places = list(prompt.suspects.values())
+    assert [item.kind is EvidenceKind.ALERT for item in shown] == [True] + [False] * (len(shown) - 1)
+    assert [item.kind is EvidenceKind.RUNBOOK for item in shown] == [False] * (len(shown) - 2) + [True] * 2
+    about = [places.index(item.component) for item in shown[1:-2]]
+    assert about == sorted(about)
+
+
 def test_hints_are_given_only_when_asked_for(rules: SafetyRules) -> None:
     pack = focus(a_pack(), SMALL)
     plain, hinted = (write_prompt(pack, "1", rules, hints=hints) for hints in (False, True))
