@@ -52,7 +52,8 @@ def write_case(folder: Path, case: SimulatedCase) -> None:
 
 def _write_telemetry(folder: Path, telemetry: Telemetry) -> None:
     folder.mkdir(exist_ok=True)
-    telemetry.metrics.to_parquet(folder / "metrics.parquet", index=False)
+    if len(telemetry.metrics.columns) > 1:  # where no series was recorded there is no file, not one of times alone
+        telemetry.metrics.to_parquet(folder / "metrics.parquet", index=False)
     if telemetry.traces is not None:
         telemetry.traces.to_parquet(folder / "traces.parquet", index=False)
     if telemetry.logs is not None:

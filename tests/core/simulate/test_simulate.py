@@ -1,5 +1,6 @@
 """What may be trusted about a simulated case, whatever it is about."""
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -27,7 +28,7 @@ from mimir_core.simulate.tables import read_table
 from mimir_core.simulate.topology import System, draw_system
 from mimir_core.telemetry.files import read_case
 from tasks.bench_diagnosis import read_truth
-from tasks.case_folders import write_cases
+from tasks.case_folders import write_case, write_cases
 
 SETTINGS = SimulateSettings(
     healthy_share=0.1,
@@ -65,6 +66,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     one, two, other = (_hash(tmp_path / name) for name in ("one", "two", "other"))
     assert one == two
     assert not set(one.values()) & set(other.values())
+
+
+def test_a_case_of_which_no_series_was_recorded_is_written_without_the_file_and_read(
+    cases: list[SimulatedCase], tmp_path: Path
+) -> None:
+    telemetry = cases[0].telemetry
+    bare = dataclasses.replace(telemetry, metrics=telemetry.metrics[["time"]])
+    write_case(tmp_path / "bare", dataclasses.replace(cases[0], telemetry=bare, baseline=None))
+    assert not list(tmp_path.rglob("metrics.*"))
+    assert read_case(tmp_path / "bare").metrics.empty
 
 
 def test_a_case_does_not_depend_on_how_many_are_drawn(tmp_path: Path) -> None:
