@@ -437,8 +437,6 @@ class DatasetSettings(Settings):
     """Of the systems of each source; what is tested on."""
     dev_share: float = Field(ge=0, lt=1)
     """Likewise; what training is watched on."""
-    views: int = Field(ge=1)
-    """Chats that are made of a training example, each with the suspects in another order, every second one with hints."""
     max_words: int = Field(ge=50)
     """Words and signs of a chat; longer ones are dropped and counted."""
     max_alike: float = Field(gt=0, le=1)
@@ -452,6 +450,13 @@ class SolvedSettings(Settings):
 
     incidents: int = Field(ge=10)
     seed: int = Field(ge=0)
+
+
+class ViewSettings(Settings):
+    """How many chats the stage ``dataset`` makes."""
+
+    views: int = Field(ge=1)
+    """Chats that are made of a training example, each with the suspects in another order, every second one with hints."""
 
 
 class BaseSettings(Settings):
@@ -516,6 +521,7 @@ class Profile(Settings):
     """How large the learning loop is: one section a stage."""
 
     simulate: SolvedSettings
+    dataset: ViewSettings
     base: BaseSettings
     finetune: FinetuneSettings
     quantize: QuantizeSettings

@@ -29,7 +29,7 @@ def dataset(params: Params) -> None:
     corrections = [example for file in sorted(paths.FEEDBACK.glob("*.jsonl")) for example in read_records(file, Example)]
     written = [*read_gold(paths.GOLD, table, rules), *corrections]
     teachers = {held_out: Teacher(table, rules, params.diagnose, held_out) for held_out in (False, True)}
-    built = build_dataset(solved, written, teachers.__getitem__, params.prompt, settings)
+    built = build_dataset(solved, written, teachers.__getitem__, params.prompt, settings, params.sizes.dataset.views)
     if empty := [split.value for split in Split if not built.chats[split]]:
         raise EmptyStageError(f"dataset: nothing is left for {', '.join(empty)}: dropped {dict(built.dropped)}")
     check_rows("chats", chat_rows(built.chats), chat_rules(settings), wiring.checker())

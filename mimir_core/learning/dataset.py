@@ -18,6 +18,9 @@ from mimir_core.reasoning.steps import steps_of
 from mimir_core.records import Chat, Example, Message, SolvedIncident, Verdict, content_hash
 from mimir_core.safety.policy import SafetyRules
 
+_HELD_OUT_VIEWS = 2
+"""With hints and without."""
+
 
 class Dataset(NamedTuple):
     """The chats of each split, and what made none."""
@@ -40,6 +43,7 @@ def build_dataset(
     teacher_of: Callable[[bool], Teacher],
     prompts: PromptSettings,
     settings: DatasetSettings,
+    views: int,
 ) -> Dataset:
     """Turn every source into chats.
 
@@ -49,6 +53,7 @@ def build_dataset(
         teacher_of: Returns the teacher of the held-out splits (True) or of training (False).
         prompts: The ``prompt`` section of params.yaml.
         settings: The ``dataset`` section.
+        views: Chats that a training example makes.
     """
     rules = teacher_of(False).rules
     chats: dict[Split, list[Chat]] = {split: [] for split in Split}
@@ -61,8 +66,8 @@ def build_dataset(
             dropped["feedback: its system is held out"] += 1
             continue
         focused = example.model_copy(update={"pack": focus(example.pack, prompts)})
-        views = settings.views if split is Split.TRAIN else 2
-        made = [_chat_of(focused, f"{settings.seed} {view}", rules, hints=(number + view) % 2 == 0) for view in range(views)]
+        seen = range(views if split is Split.TRAIN else _HELD_OUT_VIEWS)
+        made = [_chat_of(focused, f"{settings.seed} {view}", rules, hints=(number + view) % 2 == 0) for view in seen]
         asked: set[str] = set()
         for chat in made:
             if chat.messages[1].content in asked:

@@ -77,7 +77,7 @@ def write_prompt(pack: EvidencePack, seed: str, rules: SafetyRules, *, hints: bo
         pack: As :func:`focus` returns it.
         seed: Decides the order of the suspects, and so of the evidence.
         rules: Which actions may be proposed.
-        hints: Whether suspects bear the score of the evidence engine.
+        hints: Whether suspects bear place and score that the evidence engine gives them.
     """
     names = sorted(suspects_of(pack))
     random.Random(seed).shuffle(names)  # noqa: S311  # an order, not a secret
@@ -140,10 +140,13 @@ def _citing(candidates: Iterable[Candidate], kept: set[str], suspects: list[str]
 
 
 def _hint(component: str, pack: EvidencePack, keys: Mapping[str, str]) -> str:
-    found = next((candidate for candidate in pack.candidates if candidate.component == component), None)
-    if found is None:
+    """Its place among the components that the engine ranks, then kind, score and what decided of its strongest candidate."""
+    ranked = {candidate.component: candidate for candidate in reversed(pack.candidates)}
+    if component not in ranked:
         return " (0)"
-    return f" ({found.fault_kind.value} {found.score:.2f} {' '.join(keys[i] for i in found.evidence_ids[:2])})"
+    found = ranked[component]
+    place = list(dict.fromkeys(candidate.component for candidate in pack.candidates)).index(component) + 1
+    return f" (#{place} {found.fault_kind.value} {found.score:.2f} {' '.join(keys[i] for i in found.evidence_ids[:2])})"
 
 
 def _shown(item: Evidence | None) -> str:

@@ -38,6 +38,7 @@ from mimir_core.safety.policy import SafetyRules
 PackOf = Callable[..., EvidencePack]
 Build = Callable[..., Dataset]
 SYSTEMS = [f"{name}-works" for name in ("amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heron")]
+VIEWS = 2
 
 
 class RowByRow:
@@ -152,9 +153,11 @@ def corrections(pack_of: PackOf, table: SignTable, rules: SafetyRules, params: P
 def build(teacher_of: Callable[[bool], Teacher], params: Params) -> Build:
     """Return what builds a data set with the shipped settings, but for some."""
 
-    def build_with(solved: Sequence[SolvedIncident], written: Sequence[Example] = (), **changes: Any) -> Dataset:
+    def build_with(
+        solved: Sequence[SolvedIncident], written: Sequence[Example] = (), views: int = VIEWS, **changes: Any
+    ) -> Dataset:
         settings = params.dataset.model_copy(update=changes)
-        return build_dataset(solved, written, teacher_of, params.prompt, settings)
+        return build_dataset(solved, written, teacher_of, params.prompt, settings, views)
 
     return build_with
 
@@ -209,11 +212,11 @@ def test_kept_and_dropped_add_up(
     built: Dataset, solved: list[SolvedIncident], corrections: list[Example], settings: DatasetSettings
 ) -> None:
     splits = split_systems(SYSTEMS, settings)
-    views = {split: settings.views if split is Split.TRAIN else 2 for split in Split}
+    views = {split: VIEWS if split is Split.TRAIN else 2 for split in Split}
     taught = [incident for incident in solved if incident.causes[0][1] is not FaultKind.DNS]
     expected = Counter(splits[incident.system] for incident in taught for _ in range(views[splits[incident.system]]))
     learned = [example for example in corrections if splits[example.system] is Split.TRAIN]
-    expected[Split.TRAIN] += settings.views * len(learned)
+    expected[Split.TRAIN] += VIEWS * len(learned)
     assert {split: len(members) for split, members in built.chats.items()} == expected
     assert built.dropped == {
         f"{splits[SYSTEMS[1]].value}: simulated, cause_found: the pack shows nothing of it": 1,
@@ -236,7 +239,7 @@ def test_what_was_corrected_on_a_system_that_nobody_simulated_is_learned(
 ) -> None:
     new = corrections[0].model_copy(update={"system": "a-new-one"})
     built = build(solved, [new])
-    assert [chat.source for chat in built.chats[Split.TRAIN] if chat.system == "a-new-one"] == ["feedback"] * settings.views
+    assert [chat.source for chat in built.chats[Split.TRAIN] if chat.system == "a-new-one"] == ["feedback"] * VIEWS
 
 
 def test_a_chat_that_is_too_long_is_dropped_and_counted(
@@ -262,7 +265,7 @@ def test_a_cause_that_the_prompt_does_not_show_makes_no_chat(
     odd = example.model_copy(update={"diagnosis": example.diagnosis.model_copy(update={"causes": elsewhere})})
     built = build([], [odd])
     assert not any(built.chats.values())
-    assert built.dropped == {"train: feedback, the prompt does not show the cause among the suspects": settings.views}
+    assert built.dropped == {"train: feedback, the prompt does not show the cause among the suspects": VIEWS}
 
 
 def test_the_same_sources_give_the_same_chats(

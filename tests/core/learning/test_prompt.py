@@ -213,7 +213,7 @@ def test_hints_are_given_only_when_asked_for(rules: SafetyRules) -> None:
     pack = focus(a_pack(), SMALL)
     plain, hinted = (write_prompt(pack, "1", rules, hints=hints) for hints in (False, True))
     assert sections(plain)[1] == [f"{key} {name}" for key, name in plain.suspects.items()]
-    scores = {f"({c.fault_kind.value} {c.score:.2f}" for c in pack.candidates}
+    scores = {f"(#{place} {c.fault_kind.value} {c.score:.2f}" for place, c in enumerate(pack.candidates, start=1)}
     assert all(any(score in line for line in sections(hinted)[1]) for score in scores)
     assert not any(score in plain.user for score in scores)
     assert (plain.evidence, plain.suspects, plain.system) == (hinted.evidence, hinted.suspects, hinted.system)
