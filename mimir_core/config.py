@@ -539,6 +539,19 @@ class ModelSettings(Settings):
     """Whether training runs are shown in MLflow."""
 
 
+class JudgeSettings(Settings):
+    """How a judge is asked, and what it must show before its grades gate anything."""
+
+    votes: int = Field(ge=1)
+    """On each answer; a grade counts where more than half of them agree."""
+    min_kappa: float = Field(ge=-1, le=1)
+    """Agreement with the grades given by hand, over all steps."""
+    max_flip_rate: float = Field(ge=0, le=1)
+    """Share of the grades that come out otherwise when all is asked again."""
+    min_coverage: float = Field(ge=0, le=1)
+    """Share of the grades that have a majority at all."""
+
+
 class PrometheusSettings(Settings):
     """What a Prometheus server is asked for."""
 
@@ -627,6 +640,7 @@ class Params(Settings):
     profile: str
     """Which of ``profiles`` the learning loop runs with."""
     profiles: dict[str, Profile]
+    judge: JudgeSettings
     prometheus: PrometheusSettings
     store: StoreSettings
     api: ApiSettings
