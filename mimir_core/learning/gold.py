@@ -7,7 +7,7 @@ that "the pack's first" means the same here as in life; a number in the reasonin
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import yaml
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
@@ -50,6 +50,8 @@ _NEWS_FACTOR = 2.0
 _OLD_NEWS_SCORE, _PLAIN_LINE_SCORE = 0.2, 0.4
 _SURE, _REFUTED, _OPEN = 0.95, 0.05, 0.3
 _LINES = "lines"
+
+Shape = TypeVar("Shape", bound=Settings)
 
 
 class GoldFact(Settings):
@@ -189,6 +191,10 @@ class GoldIncident(Settings):
             raise ValueError("a healthy system needs no action, everything else needs one")
         return self
 
+    def to_evidence(self, table: SignTable) -> dict[str, Evidence]:
+        """Return what each fact is to the evidence engine, by its key; the alert comes first."""
+        return {ALERT: _alert_evidence(self)} | {key: fact.to_evidence(table) for key, fact in self.facts.items()}
+
     @property
     def words(self) -> str:
         """All that was written by hand."""
@@ -228,7 +234,8 @@ def read_gold(folder: Path, table: SignTable, rules: SafetyRules) -> list[Exampl
     Raises:
         InputError: A file is not what docs/formats.md says, or a claim does not follow from what it cites; says where.
     """
-    return [example for file in sorted(folder.glob("*.yaml")) for example in _examples_of(file, table, rules)]
+    files = sorted(folder.glob("*.yaml"))
+    return [example for file in files for example in examples_of(read_gold_system(file), file, table, rules)]
 
 
 def read_gold_system(file: Path) -> GoldSystem:
@@ -237,8 +244,17 @@ def read_gold_system(file: Path) -> GoldSystem:
     Raises:
         InputError: As above.
     """
+    return read_by_hand(file, GoldSystem)
+
+
+def read_by_hand(file: Path, shape: type[Shape]) -> Shape:
+    """Read a YAML file that a person wrote, in which no key may stand twice.
+
+    Raises:
+        InputError: It cannot be read, or is of another shape; says where.
+    """
     try:
-        return GoldSystem.model_validate(yaml.load(file.read_text(encoding="utf-8"), _NoDuplicates))  # noqa: S506  # it is a safe loader
+        return shape.model_validate(yaml.load(file.read_text(encoding="utf-8"), _NoDuplicates))  # noqa: S506  # it is a safe loader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: is not YAML: {error}") from error
     except ValidationError as error:
@@ -246,11 +262,21 @@ def read_gold_system(file: Path) -> GoldSystem:
         raise InputError(f"{file}: {problems}") from error
 
 
-def _examples_of(file: Path, table: SignTable, rules: SafetyRules) -> Iterator[Example]:
-    written = read_gold_system(file)
+def examples_of(written: GoldSystem, file: Path, table: SignTable, rules: SafetyRules) -> Iterator[Example]:
+    """Yield the example that each incident of ``written`` makes, in order.
+
+    Args:
+        written: What ``file`` holds.
+        file: Named in errors, and where an example comes from.
+        table: Which line is which sign.
+        rules: Which actions there are.
+
+    Raises:
+        InputError: A claim does not follow from what it cites.
+    """
     for incident in written.incidents:
         where = f"{file}: incident {incident.id}"
-        evidence = {ALERT: _alert_evidence(incident)} | {key: fact.to_evidence(table) for key, fact in incident.facts.items()}
+        evidence = incident.to_evidence(table)
         _check_numbers(incident, evidence, where)
         if unknown := sorted(set(incident.actions) - set(rules.actions)):
             raise InputError(f"{where}: actions: {', '.join(unknown)}: not on the allow-list of safety_rules.yaml")
