@@ -1,0 +1,50 @@
+"""A question -> the same, and below it what a careful reader finds there: which evidence is about which suspect.
+
+Comes in: a chat of the training split. Goes out: a text for the base model. Why: who answers must look up keys before anything can
+be weighed, and an answer has few of them, so that a small model that reads answers alone does not learn to. Surprise: nothing is
+said of the cause; only what the question itself says is put in order.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from mimir_core.records import Chat
+
+_EVIDENCE = re.compile(r"(?P<key>e\d+) (?P<kind>\w+) (?P<said>.*)")
+_PLACE = re.compile(r"(?P<key>c\d+) .*\(#(?P<place>\d+) ")
+_MOVED = re.compile(r" (rose|fell|stayed) ")
+
+
+def read_question(chat: Chat) -> str:
+    """Return the question, then the suspects by their place in the hints, if it gives any, and each suspect's evidence.
+
+    >>> from mimir_core.records import Message
+    >>> asked = "Suspects:\\nc1 web (0)\\nc2 db (#1 disk 0.80 e2)\\nEvidence:\\ne1 alert web: slow\\ne2 metric db free fell from 9 to 0"
+    >>> messages = tuple(Message(role=role, content=asked) for role in ("system", "user", "assistant"))
+    >>> chat = Chat(id="t", source="gold", provenance="p", system="s", hinted=True, suspects={"c1": "web", "c2": "db"},
+    ...             causes=(), first=None, messages=messages)
+    >>> print(read_question(chat).removeprefix(asked))
+    <BLANKLINE>
+    Read:
+    #1 c2
+    c1 web: e1 alert
+    c2 db: e2 fell
+    """
+    asked = chat.messages[1].content
+    lines = asked.splitlines()
+    places = {int(found["place"]): found["key"] for found in map(_PLACE.match, lines) if found}
+    hints = [" ".join(f"#{place} {places[place]}" for place in sorted(places))] if places else []
+    about = _by_suspect(lines, chat.suspects)
+    return "\n".join([asked, "Read:", *hints, *(f"{key} {name}: {', '.join(about[key])}" for key, name in chat.suspects.items())])
+
+
+def _by_suspect(lines: Sequence[str], suspects: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return for each suspect the keys of its evidence, each with how it moved, or what it is."""
+    about: dict[str, list[str]] = {key: [] for key in suspects}
+    longest_first = sorted(suspects.items(), key=lambda item: -len(item[1]))
+    for found in filter(None, map(_EVIDENCE.fullmatch, lines)):
+        said = found["said"]
+        if owner := next((key for key, name in longest_first if said.startswith((f"{name} ", f"{name}:"))), None):
+            moved = _MOVED.search(said)
+            about[owner].append(f"{found['key']} {moved[1] if moved else found['kind']}")
+    return about
