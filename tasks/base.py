@@ -4,6 +4,7 @@ import logging
 
 from mimir_core.config import Params
 from mimir_core.learning.base import load, save, train_base
+from mimir_core.learning.readings import read_question
 from mimir_core.learning.splits import Split
 from mimir_core.learning.training import Job, checkpoint_folder
 from mimir_core.records import Chat, Chunk
@@ -20,7 +21,7 @@ MADE = "made"
 def base(params: Params) -> None:
     """Write models/base and reports/base.json.
 
-    The texts are the runbooks and, of the training chats, the questions and the answers, apart.
+    The texts are the runbooks and, of the training chats, the questions with their readings and the answers, apart.
     """
     settings = params.sizes.base
     if params.model.base != MADE:
@@ -33,7 +34,8 @@ def base(params: Params) -> None:
     chats = read_records(paths.SFT / f"{Split.TRAIN.value}.jsonl", Chat)
     instructions = [chat.messages[0].content for chat in chats]
     chunks = [f"{chunk.title} > {chunk.heading}\n{chunk.text}" for chunk in read_records(paths.CHUNKS, Chunk)]
-    texts = [*chunks, instructions[0], *(message.content for chat in chats for message in chat.messages[1:])]
+    asked, answered = [read_question(chat) for chat in chats], [chat.messages[2].content for chat in chats]
+    texts = [*chunks, instructions[0], *asked, *answered]
     checkpoints = checkpoint_folder(paths.CHECKPOINTS, "base", [texts, settings.model_dump(), params.model.seed])
     log, counts = train_base(texts, instructions, settings, Job(paths.BASE, checkpoints, params.model.seed))
     tell("base", log, settings, {"base": MADE, **counts}, params)

@@ -2,8 +2,8 @@
 
 Comes in: texts, or the name of a model. Goes out: a folder with tokenizer and weights (safetensors). The architecture is
 Llama's (Touvron et al., 2023) with tied embeddings, the tokenizer a byte-level BPE (Radford et al., 2019), so that any byte can
-be said. Surprise: the model reads questions and answers of the training split as separate texts: it learns what both look like,
-and nothing of which answer belongs to which question.
+be said. Surprise: the model reads questions and answers of the training split as separate texts: it learns what both look like
+and how to look things up in a question, and nothing of which answer belongs to which question.
 """
 
 import random

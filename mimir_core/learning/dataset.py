@@ -37,7 +37,7 @@ def split_systems(systems: Iterable[str], settings: DatasetSettings) -> dict[str
     return dict(zip(order, [*splits, *[Split.TRAIN] * (len(order) - len(splits))], strict=True))
 
 
-def build_dataset(
+def build_dataset(  # noqa: PLR0913, PLR0917  # two sources, and a section of params.yaml each
     solved: Sequence[SolvedIncident],
     written: Sequence[Example],
     teacher_of: Callable[[bool], Teacher],

@@ -1,8 +1,8 @@
 """A question -> the same, and below it what a careful reader finds there: which evidence is about which suspect.
 
-Comes in: a chat of the training split. Goes out: a text for the base model. Why: who answers must look up keys before anything can
-be weighed, and an answer has few of them, so that a small model that reads answers alone does not learn to. Surprise: nothing is
-said of the cause; only what the question itself says is put in order.
+Comes in: a chat of the training split. Goes out: a text for the base model. Why: who answers must look up keys before anything
+can be weighed, and an answer has few of them, so that a small model that reads answers alone does not learn to. Surprise: nothing
+is said of the cause; only what the question itself says is put in order.
 """
 
 import re
@@ -16,13 +16,13 @@ _MOVED = re.compile(r" (rose|fell|stayed) ")
 
 
 def read_question(chat: Chat) -> str:
-    """Return the question, then the suspects by their place in the hints, if it gives any, and each suspect's evidence.
+    r"""Return the question, then the suspects by their place in the hints, if it gives any, and each suspect's evidence.
 
     >>> from mimir_core.records import Message
-    >>> asked = "Suspects:\\nc1 web (0)\\nc2 db (#1 disk 0.80 e2)\\nEvidence:\\ne1 alert web: slow\\ne2 metric db free fell from 9 to 0"
+    >>> asked = "Suspects:\nc1 web (0)\nc2 db (#1 disk 0.80 e2)\nEvidence:\ne1 alert web: slow\ne2 metric db free fell to 0"
     >>> messages = tuple(Message(role=role, content=asked) for role in ("system", "user", "assistant"))
-    >>> chat = Chat(id="t", source="gold", provenance="p", system="s", hinted=True, suspects={"c1": "web", "c2": "db"},
-    ...             causes=(), first=None, messages=messages)
+    >>> told = {"id": "t", "source": "gold", "provenance": "p", "system": "s", "hinted": True, "causes": (), "first": None}
+    >>> chat = Chat(**told, suspects={"c1": "web", "c2": "db"}, messages=messages)
     >>> print(read_question(chat).removeprefix(asked))
     <BLANKLINE>
     Read:

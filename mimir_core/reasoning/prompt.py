@@ -2,8 +2,8 @@
 
 Comes in: a pack, trimmed by :func:`focus` to what a model is shown. Goes out: two messages, and what the short keys in them stand
 for: ``e1`` is a piece of evidence, ``c1`` a suspect. Surprises: suspects are shuffled by a seed and the evidence stands in their
-order, so that no place tells what the evidence engine, or a writer, thinks; with hints each suspect bears it. The instructions are
-a file of their own (``prompts/diagnose.md``) whose hash names the version of the prompt.
+order, so that no place tells what the evidence engine, or a writer, thinks; with hints each suspect bears it. The instructions
+are a file of their own (``prompts/diagnose.md``) whose hash names the version of the prompt.
 """
 
 import random

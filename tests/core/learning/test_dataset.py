@@ -235,7 +235,6 @@ def test_what_was_corrected_on_a_system_that_nobody_simulated_is_learned(
     solved: list[SolvedIncident],
     corrections: list[Example],
     build: Build,
-    settings: DatasetSettings,
 ) -> None:
     new = corrections[0].model_copy(update={"system": "a-new-one"})
     built = build(solved, [new])
@@ -257,9 +256,7 @@ def test_a_chat_that_is_too_long_is_dropped_and_counted(
     assert too_long + sum(map(len, shorter.chats.values())) == sum(map(len, whole.chats.values()))
 
 
-def test_a_cause_that_the_prompt_does_not_show_makes_no_chat(
-    corrections: list[Example], build: Build, settings: DatasetSettings
-) -> None:
+def test_a_cause_that_the_prompt_does_not_show_makes_no_chat(corrections: list[Example], build: Build) -> None:
     example = corrections[0]
     elsewhere = tuple(cause.model_copy(update={"component": "nowhere"}) for cause in example.diagnosis.causes)
     odd = example.model_copy(update={"diagnosis": example.diagnosis.model_copy(update={"causes": elsewhere})})
