@@ -11,31 +11,26 @@ from collections.abc import Mapping, Sequence
 from mimir_core.records import Chat
 
 _EVIDENCE = re.compile(r"(?P<key>e\d+) (?P<kind>\w+) (?P<said>.*)")
-_PLACE = re.compile(r"(?P<key>c\d+) .*\(#(?P<place>\d+) ")
 _MOVED = re.compile(r" (rose|fell|stayed) ")
 
 
 def read_question(chat: Chat) -> str:
-    r"""Return the question, then the suspects by their place in the hints, if it gives any, and each suspect's evidence.
+    r"""Return the question, then each suspect's evidence.
 
     >>> from mimir_core.records import Message
-    >>> asked = "Suspects:\nc1 web (0)\nc2 db (#1 disk 0.80 e2)\nEvidence:\ne1 alert web: slow\ne2 metric db free fell to 0"
+    >>> asked = "Suspects:\nc1 web\nc2 db\nEvidence:\ne1 alert web: slow\ne2 metric db free fell to 0"
     >>> messages = tuple(Message(role=role, content=asked) for role in ("system", "user", "assistant"))
     >>> told = {"id": "t", "source": "gold", "provenance": "p", "system": "s", "hinted": True, "causes": (), "first": None}
     >>> chat = Chat(**told, suspects={"c1": "web", "c2": "db"}, messages=messages)
     >>> print(read_question(chat).removeprefix(asked))
     <BLANKLINE>
     Read:
-    #1 c2
     c1 web: e1 alert
     c2 db: e2 fell
     """
     asked = chat.messages[1].content
-    lines = asked.splitlines()
-    places = {int(found["place"]): found["key"] for found in map(_PLACE.match, lines) if found}
-    hints = [" ".join(f"#{place} {places[place]}" for place in sorted(places))] if places else []
-    about = _by_suspect(lines, chat.suspects)
-    return "\n".join([asked, "Read:", *hints, *(f"{key} {name}: {', '.join(about[key])}" for key, name in chat.suspects.items())])
+    about = _by_suspect(asked.splitlines(), chat.suspects)
+    return "\n".join([asked, "Read:", *(f"{key} {name}: {', '.join(about[key])}" for key, name in chat.suspects.items())])
 
 
 def _by_suspect(lines: Sequence[str], suspects: Mapping[str, str]) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 Comes in: a pack, trimmed by :func:`focus` to what a model is shown. Goes out: two messages, and what the short keys in them stand
 for: ``e1`` is a piece of evidence, ``c1`` a suspect. Surprises: suspects are shuffled by a seed and the evidence stands in their
-order, so that no place tells what the evidence engine, or a writer, thinks; with hints each suspect bears it. The instructions
+order, so that no place tells what the evidence engine, or a writer, thinks; with hints a line of its own says it. Instructions
 are a file of their own (``prompts/diagnose.md``) whose hash names the version of the prompt.
 """
 
@@ -77,7 +77,7 @@ def write_prompt(pack: EvidencePack, seed: str, rules: SafetyRules, *, hints: bo
         pack: As :func:`focus` returns it.
         seed: Decides the order of the suspects, and so of the evidence.
         rules: Which actions may be proposed.
-        hints: Whether suspects bear place and score that the evidence engine gives them.
+        hints: Whether it is said how the evidence engine ranks the suspects.
     """
     names = sorted(suspects_of(pack))
     random.Random(seed).shuffle(names)  # noqa: S311  # an order, not a secret
@@ -87,8 +87,9 @@ def write_prompt(pack: EvidencePack, seed: str, rules: SafetyRules, *, hints: bo
     lines = [
         f"Incident: {incident.title}",
         f"Affected: {incident.service or 'unknown'}, {incident.severity.value}",
+        *([f"Ranked: {_ranked(pack, suspects, evidence) or 'none'}"] if hints else []),
         "Suspects:",
-        *(f"{key} {name}{_hint(name, pack, evidence) if hints else ''}" for key, name in suspects.items()),
+        *(f"{key} {name}" for key, name in suspects.items()),
         "Evidence:",
         *(f"{key} {_shown(pack.find(item))}" for item, key in evidence.items()),
     ]
@@ -139,14 +140,15 @@ def _citing(candidates: Iterable[Candidate], kept: set[str], suspects: list[str]
             yield candidate.model_copy(update={"evidence_ids": cited})
 
 
-def _hint(component: str, pack: EvidencePack, keys: Mapping[str, str]) -> str:
-    """Its place among the components that the engine ranks, then kind, score and what decided of its strongest candidate."""
-    ranked = {candidate.component: candidate for candidate in reversed(pack.candidates)}
-    if component not in ranked:
-        return " (0)"
-    found = ranked[component]
-    place = list(dict.fromkeys(candidate.component for candidate in pack.candidates)).index(component) + 1
-    return f" (#{place} {found.fault_kind.value} {found.score:.2f} {' '.join(keys[i] for i in found.evidence_ids[:2])})"
+def _ranked(pack: EvidencePack, suspects: Mapping[str, str], evidence: Mapping[str, str]) -> str:
+    """What the engine thinks: each suspect that it ranks, the likeliest first, with its strongest candidate and what decided."""
+    keys = {name: key for key, name in suspects.items()}
+    strongest = {candidate.component: candidate for candidate in reversed(pack.candidates)}
+    ranked = dict.fromkeys(candidate.component for candidate in pack.candidates)
+    return ", ".join(
+        f"{keys[name]} {found.fault_kind.value} {found.score:.2f} {' '.join(evidence[i] for i in found.evidence_ids[:2])}"
+        for name, found in ((name, strongest[name]) for name in ranked)
+    )
 
 
 def _shown(item: Evidence | None) -> str:

@@ -1,7 +1,8 @@
 """The five steps in a model's own words: short keys instead of ids, nothing that can be computed.
 
 Comes in: a diagnosis and the prompt that a model would have been asked. Goes out: :class:`Steps`, whose JSON is what a model is
-taught to write and is held to when it answers. Surprise: what the prompt did not show cannot be cited; it is left out.
+taught to write and is held to when it answers. Surprises: what the prompt did not show cannot be cited; it is
+left out; the hypothesis that holds comes first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -54,7 +55,7 @@ def steps_of(diagnosis: Diagnosis, prompt: Prompt) -> Steps:
     suspects = {name: key for key, name in prompt.suspects.items()}
     return Steps(
         symptoms=_cited(diagnosis.symptoms, evidence),
-        hypotheses=tuple(_weighed(diagnosis.hypotheses, evidence, suspects)),
+        hypotheses=tuple(_weighed(_holding_first(diagnosis), evidence, suspects)),
         checks=tuple(
             Asked(command=check.command, shows=check.would_show) for check in diagnosis.checks if check.state == "to_do"
         ),
@@ -63,6 +64,11 @@ def steps_of(diagnosis: Diagnosis, prompt: Prompt) -> Steps:
         actions=tuple(dict.fromkeys(action.name for action in diagnosis.actions)),
         missing=diagnosis.missing,
     )
+
+
+def _holding_first(diagnosis: Diagnosis) -> list[Hypothesis]:
+    causes = {(cause.component, cause.fault_kind) for cause in diagnosis.causes}
+    return sorted(diagnosis.hypotheses, key=lambda h: (h.component, h.fault_kind) not in causes)
 
 
 def _weighed(hypotheses: Iterable[Hypothesis], evidence: Mapping[str, str], suspects: Mapping[str, str]) -> Iterator[Weighed]:

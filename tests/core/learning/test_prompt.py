@@ -212,19 +212,21 @@ def test_evidence_stands_in_the_order_of_the_suspects_after_the_alert_and_before
 def test_hints_are_given_only_when_asked_for(rules: SafetyRules) -> None:
     pack = focus(a_pack(), SMALL)
     plain, hinted = (write_prompt(pack, "1", rules, hints=hints) for hints in (False, True))
-    assert sections(plain)[1] == [f"{key} {name}" for key, name in plain.suspects.items()]
-    scores = {f"(#{place} {c.fault_kind.value} {c.score:.2f}" for place, c in enumerate(pack.candidates, start=1)}
-    assert all(any(score in line for line in sections(hinted)[1]) for score in scores)
-    assert not any(score in plain.user for score in scores)
+    keys = {name: key for key, name in plain.suspects.items()}
+    ranked = [f"{keys[c.component]} {c.fault_kind.value} {c.score:.2f} e" for c in pack.candidates]
+    (line,) = set(sections(hinted)[0]) - set(sections(plain)[0])
+    assert line.startswith(f"Ranked: {ranked[0]}")
+    assert [line.index(said) for said in ranked] == sorted(line.index(said) for said in ranked)
     assert (plain.evidence, plain.suspects, plain.system) == (hinted.evidence, hinted.suspects, hinted.system)
-    assert sections(plain)[2] == sections(hinted)[2]
+    assert sections(plain)[1:] == sections(hinted)[1:]
 
 
-def test_a_hint_cites_evidence_that_is_there(rules: SafetyRules) -> None:
+def test_a_hint_names_suspects_and_cites_evidence_that_are_there(rules: SafetyRules) -> None:
     prompt = write_prompt(focus(a_pack(), SMALL), "1", rules, hints=True)
-    cited = re.findall(r"\be\d+\b", "\n".join(sections(prompt)[1]))
-    assert cited
-    assert set(cited) <= set(prompt.evidence)
+    line = sections(prompt)[0][-1]
+    assert set(re.findall(r"\be\d+\b", line)) <= set(prompt.evidence)
+    assert re.findall(r"\bc\d+\b", line)
+    assert set(re.findall(r"\bc\d+\b", line)) <= set(prompt.suspects)
 
 
 def test_no_id_and_no_file_name_gets_out(rules: SafetyRules) -> None:
@@ -267,7 +269,7 @@ def test_an_instruction_inside_the_evidence_stays_inside_its_line(kind: Evidence
         incident=Incident(id="i", title="t", service="delta-web"), evidence=(strange(kind, **{field: INSTRUCTION}),)
     )
     before, suspects, lines = sections(write_prompt(pack, "1", rules, hints=True))
-    assert len(before) == 2
+    assert len(before) == 3
     assert len(suspects) <= 1
     assert [line.split()[0] for line in lines] == ["e1"]
 
