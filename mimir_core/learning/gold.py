@@ -19,7 +19,7 @@ from mimir_core.config import Settings
 from mimir_core.errors import InputError
 from mimir_core.reasoning.claims import claim_about, is_about
 from mimir_core.reasoning.conclude import conclude
-from mimir_core.reasoning.verify import numbers_agree, numbers_in, verify
+from mimir_core.reasoning.verify import numbers_agree, numbers_in, numbers_of, verify
 from mimir_core.records import (
     Alert,
     Cause,
@@ -300,11 +300,8 @@ def examples_of(written: GoldSystem, file: Path, table: SignTable, rules: Safety
 def _check_numbers(incident: GoldIncident, evidence: dict[str, Evidence], where: str) -> None:
     """Every number that the reasoning names stands in a fact that it cites."""
     for hypothesis in incident.hypotheses:
-        known: list[float] = []
-        for key in (*hypothesis.supporting, *hypothesis.contradicting):
-            item = evidence[key]
-            known += numbers_in(f"{item.component} {item.subject} {item.query} {item.excerpt}")
-            known += [n for n in (item.value.before, item.value.after) if n is not None] if item.value else []
+        cited = (*hypothesis.supporting, *hypothesis.contradicting)
+        known = [number for key in cited for number in numbers_of(evidence[key])]
         for number in numbers_in(hypothesis.because):
             if not any(numbers_agree(number, other) for other in known):
                 raise InputError(

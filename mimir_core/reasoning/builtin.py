@@ -8,10 +8,11 @@ fine and its log is quiet); no evidence of trouble alone is "undetermined".
 
 from collections.abc import Iterable, Iterator
 
-from mimir_core.analysis.pack import DIAGNOSIS, FINE, MITIGATION, QUIET
+from mimir_core.analysis.pack import DIAGNOSIS, FINE, QUIET
 from mimir_core.analysis.signs import Sign, SignTable
 from mimir_core.config import DiagnoseSettings
 from mimir_core.reasoning.claims import claim_about, is_about
+from mimir_core.reasoning.proposals import MAX_ACTIONS, namespace_of, passage_for, propose
 from mimir_core.reasoning.seen import Sight
 from mimir_core.records import (
     Action,
@@ -30,13 +31,12 @@ from mimir_core.records import (
 from mimir_core.safety.policy import SafetyRules, fill_command
 
 _MAX_CLAIMS = 4
-_MAX_ACTIONS = 3
 _SECOND_CAUSE = 0.8
 """Another component's candidate must be this strong to be a cause beside the first."""
-_MAX_CONFIDENCE = 0.95
+MAX_CONFIDENCE = 0.95
+"""However much speaks for a cause."""
 _NEGLIGIBLE = 0.1
 _MORE_FACTS = 2
-_UNKNOWN_NAMESPACE = "NAMESPACE"
 
 
 def draft_diagnosis(pack: EvidencePack, table: SignTable, rules: SafetyRules, settings: DiagnoseSettings) -> Diagnosis:
@@ -83,7 +83,6 @@ class _Builtin:
         self._table = table
         self._rules = rules
         self._by_id = {item.id: item for item in pack.evidence}
-        self._passages = [item for item in pack.evidence if item.kind is EvidenceKind.RUNBOOK]
 
     def hypothesis(self, candidate: Candidate) -> Hypothesis:
         """State a candidate with what speaks for it, what drives it, and what speaks against it."""
@@ -93,7 +92,7 @@ class _Builtin:
             component=candidate.component,
             fault_kind=candidate.fault_kind,
             statement=f"{candidate.component}: {self._means(candidate)}",
-            confidence=min(candidate.score, _MAX_CONFIDENCE),
+            confidence=min(candidate.score, MAX_CONFIDENCE),
             supporting=tuple(self._claim_for(candidate, item) for item in supporting),
             contradicting=tuple(claim_about(item) for item in self._against(candidate))[:_MAX_CLAIMS],
         )
@@ -109,7 +108,7 @@ class _Builtin:
                     yield Check(command=source, would_show=claim_about(item).text, state="done", evidence_ids=(item.id,))
             if (sign := self._sign(candidate)) and (command := self._fill(sign.check, candidate)) and command not in asked:
                 asked.add(command)
-                passage = self._passage(DIAGNOSIS, candidate.component)
+                passage = passage_for(DIAGNOSIS, candidate.component, self._pack)
                 shows = f"whether it is so that {self._means(candidate)}"
                 if passage:
                     shows += f"; runbook: {passage.subject}"
@@ -120,7 +119,7 @@ class _Builtin:
         return Cause(
             component=candidate.component,
             fault_kind=candidate.fault_kind,
-            confidence=min(candidate.score, _MAX_CONFIDENCE),
+            confidence=min(candidate.score, MAX_CONFIDENCE),
             change_id=next((item.query for item in self._evidence_of(candidate) if item.kind is EvidenceKind.CHANGE), None),
             evidence_ids=tuple(item.id for item in self._evidence_of(candidate) if is_about(candidate.component, item))[
                 :_MAX_CLAIMS
@@ -133,18 +132,14 @@ class _Builtin:
         for cause in causes:
             deciding = self._by_id[cause.evidence_ids[0]]
             sign = self._table.sign_of(deciding)
-            passage = self._passage(MITIGATION, cause.component)
             undo = ("rollback_deployment",) if deciding.kind is EvidenceKind.CHANGE else ("collect_more_evidence",)
             for name in sign.actions if sign else undo:
-                if proposed < _MAX_ACTIONS:
+                if proposed < MAX_ACTIONS:
                     proposed += 1
-                    action = self._rules.propose(name, component=cause.component, namespace=self._namespace(cause.component))
-                    text = f"{action.text} (runbook: {passage.subject})" if passage else action.text
-                    cited = (deciding.id, passage.id) if passage else (deciding.id,)
-                    yield action.model_copy(update={"text": text, "evidence_ids": cited})
+                    yield propose(name, cause.component, (deciding.id,), self._pack, self._rules)
         if not causes:
             component = self._pack.incident.service or next((c.component for c in self._pack.candidates), "")
-            yield self._rules.propose("collect_more_evidence", component=component, namespace=self._namespace(component))
+            yield propose("collect_more_evidence", component, (), self._pack, self._rules)
 
     def is_healthy(self, sight: Sight) -> bool:
         """Whether the affected component is known and proven well, and every candidate is negligible or mere talk.
@@ -225,17 +220,5 @@ class _Builtin:
             if calm or item.subject == FINE:
                 yield item
 
-    def _passage(self, wanted: str, component: str) -> Evidence | None:
-        """The best passage for a component under the heading that is wanted, else the best one for it, else the best."""
-        ours = [passage for passage in self._passages if passage.component == component] or self._passages
-        fitting = (passage for passage in ours if wanted in passage.subject.lower())
-        return next(fitting, ours[0] if ours else None)
-
-    def _namespace(self, component: str) -> str:
-        """Where the component lives, as read; else where the alert says; else a word that no cluster takes for a place."""
-        labels = [alert.labels for alert in self._pack.incident.alerts]
-        alerted = next((found for label in labels if (found := label.get("namespace"))), _UNKNOWN_NAMESPACE)
-        return self._pack.namespaces.get(component, alerted)
-
     def _fill(self, command: str, candidate: Candidate) -> str:
-        return fill_command(command, component=candidate.component, namespace=self._namespace(candidate.component))
+        return fill_command(command, component=candidate.component, namespace=namespace_of(candidate.component, self._pack))

@@ -162,6 +162,13 @@ def numbers_agree(said: float | None, found: float | None) -> bool:
     return math.isclose(said, found, rel_tol=_RELATIVE_ROUNDING, abs_tol=1e-9)
 
 
+def numbers_of(evidence: Evidence) -> list[float]:
+    """Return every number that ``evidence`` holds, in its words and as a measurement."""
+    value = evidence.value
+    measured = [number for number in (value.before, value.after) if number is not None] if value else []
+    return numbers_in(f"{evidence.component} {evidence.subject} {evidence.query} {evidence.excerpt}") + measured
+
+
 def numbers_in(text: str) -> list[float]:
     """Return the numbers that stand alone in ``text``.
 
