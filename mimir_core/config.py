@@ -428,6 +428,32 @@ class PromptSettings(Settings):
     """Runbook passages."""
 
 
+class ReasonerSettings(Settings):
+    """Who turns a pack into a diagnosis, and how a model is asked (docs/reasoner.md)."""
+
+    kind: Literal["builtin", "model", "auto"]
+    """``auto``: the model where ``url`` or MIMIR_MODEL_URL names an endpoint, else the built-in reasoner."""
+    provider: Literal["openai", "anthropic"]
+    """Which API the endpoint speaks; ``openai`` is that of vLLM, TGI, Ollama and Llama Stack, too."""
+    url: str = Field(pattern=r"^(https?://\S+)?$")
+    """Of the API, up to what every path has in common (for ``openai`` that ends in /v1); MIMIR_MODEL_URL goes before it."""
+    model: str
+    """Its name at the endpoint."""
+    hints: bool
+    """Whether the model is told what the evidence engine thinks of each suspect."""
+    guided: bool
+    """Whether the endpoint is asked to hold the answer to the JSON schema; else the text of the answer is read as it is."""
+    timeout_seconds: float = Field(gt=0)
+    """For one answer, all retries and pauses included."""
+    retries: int = Field(ge=0)
+    """After a 429, a 5xx or a broken connection."""
+    concurrency: int = Field(ge=1)
+    """Questions of a batch that are open at the same time."""
+    max_input_tokens: int = Field(ge=1000)
+    """Of one request, estimated on the safe side; the least useful evidence is left out until it fits."""
+    max_output_tokens: int = Field(ge=16)
+
+
 class DatasetSettings(Settings):
     """Solved incidents in, chats to learn from out."""
 
@@ -635,6 +661,7 @@ class Params(Settings):
     diagnose: DiagnoseSettings
     simulate: SimulateSettings
     prompt: PromptSettings
+    reasoner: ReasonerSettings
     dataset: DatasetSettings
     model: ModelSettings
     profile: str
