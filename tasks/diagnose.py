@@ -12,6 +12,7 @@ from mimir_core.config import Params
 from mimir_core.errors import InputError
 from mimir_core.reasoning.diagnose import diagnose
 from mimir_core.reasoning.html_page import Row, render_html, render_night_html
+from mimir_core.reasoning.model import Reasoned
 from mimir_core.records import Diagnosis, EvidencePack, Run, content_hash
 from mimir_core.safety.policy import read_safety_rules
 from mimir_core.telemetry.files import read_case
@@ -63,20 +64,24 @@ def diagnose_signals(name: str, read: Callable[[], Signals], params: Params, out
 def investigate(read: Callable[[], Signals], params: Params) -> Investigation:
     """Diagnose what ``read`` returns and write nothing; the time for reading counts as part of the run."""
     started_at, clock = datetime.now(UTC), time.perf_counter()
-    searcher = wiring.searcher_from(params)
+    searcher, model = wiring.searcher_from(params), wiring.reasoner_from(params)
     pack = wiring.engine_from(params, searcher).build_pack(read())
-    diagnosis, rejected = diagnose(pack, read_signs(), read_safety_rules(), params.diagnose)
+    reasoned = model.diagnose(pack) if model else Reasoned(*diagnose(pack, read_signs(), read_safety_rules(), params.diagnose))
     run = Run(
         id=uuid.uuid4().hex,
         incident_id=pack.incident.id,
-        diagnosis_hash=content_hash(diagnosis.model_dump(mode="json"), 64),
-        reasoner="builtin",
+        diagnosis_hash=content_hash(reasoned.diagnosis.model_dump(mode="json"), 64),
+        reasoner=reasoned.reasoner,
+        model=reasoned.model,
+        prompt_hash=reasoned.prompt_hash,
         index_version=searcher.version,
         started_at=started_at,
         latency_ms=(time.perf_counter() - clock) * 1000,
-        rejected_claims=dict(rejected),
+        input_tokens=reasoned.input_tokens,
+        output_tokens=reasoned.output_tokens,
+        rejected_claims=dict(reasoned.rejected),
     )
-    return Investigation(pack, diagnosis, run)
+    return Investigation(pack, reasoned.diagnosis, run)
 
 
 def write_report(found: Investigation, folder: Path) -> Path:

@@ -9,6 +9,7 @@ from threading import RLock
 from mimir_core.analysis.pack import EvidenceEngine
 from mimir_core.analysis.signs import read_signs
 from mimir_core.backends import markup, pypdf_pages, unstructured_reader
+from mimir_core.backends.endpoints import ModelEndpoint
 from mimir_core.backends.evidently_drift import EvidentlyReporter
 from mimir_core.backends.expectations import ExpectationsChecker
 from mimir_core.backends.lance import LanceIndex
@@ -20,11 +21,14 @@ from mimir_core.backends.pypdf_pages import PyPdfReader
 from mimir_core.backends.sqlite_tables import SqliteCache
 from mimir_core.backends.unstructured_reader import UnstructuredReader
 from mimir_core.config import IndexSettings, IngestSettings, MonitorSettings, Params
+from mimir_core.errors import ParamsError
 from mimir_core.knowledge import blocks, clean, parse
 from mimir_core.knowledge.parse import DocumentParser
 from mimir_core.knowledge.retrieve import Searcher
+from mimir_core.reasoning.model import ModelReasoner
 from mimir_core.records import content_hash
 from mimir_core.safety import redact, secret_rules
+from mimir_core.safety.policy import read_safety_rules
 from mimir_core.store.services import NONE_KNOWN, Services, read_services
 from tasks import paths
 
@@ -78,6 +82,22 @@ def searcher_from(params: Params) -> Searcher:
 def engine_from(params: Params, searcher: Searcher) -> EvidenceEngine:
     """Return the evidence engine."""
     return EvidenceEngine(searcher.search, read_signs(), params)
+
+
+def reasoner_from(params: Params) -> ModelReasoner | None:
+    """Return what asks a model (``MIMIR_MODEL_URL``, else ``reasoner.url``); None where the built-in reasoner diagnoses.
+
+    Raises:
+        ParamsError: A model is to be asked, and it is not said where, or which one.
+    """
+    settings = params.reasoner
+    url = os.environ.get("MIMIR_MODEL_URL") or settings.url
+    if settings.kind == "builtin" or (settings.kind == "auto" and not url):
+        return None
+    if not url or not settings.model:
+        raise ParamsError(f"reasoner.kind is {settings.kind}: set reasoner.model, and reasoner.url or MIMIR_MODEL_URL")
+    endpoint = ModelEndpoint(url, os.environ.get("MIMIR_MODEL_KEY"), settings)
+    return ModelReasoner(endpoint, read_signs(), read_safety_rules(), params)
 
 
 def store_url() -> str:

@@ -3,7 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,9 @@ class Format(StrEnum):
 def diagnose(
     case: Annotated[str, typer.Argument(help="A case folder, an evidence file, an alert, any text file, or - for pasted text.")],
     output: Annotated[Format, typer.Option("--format", "-f", help="What to print.")] = Format.TEXT,
+    reasoner: Annotated[
+        Literal["builtin", "model", "auto"] | None, typer.Option(help="Who diagnoses, instead of reasoner.kind in params.yaml.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
 ) -> None:
     """Diagnose one case. The first two lines are the answer and why; pack, diagnosis and report are kept in var/diagnoses."""
@@ -31,6 +34,8 @@ def diagnose(
     from tasks.diagnose import diagnose_case, diagnose_signals  # noqa: PLC0415
 
     params = read_params(paths.PARAMS)
+    if reasoner:
+        params = params.model_copy(update={"reasoner": params.reasoner.model_copy(update={"kind": reasoner})})
     if case == "-":
         pasted = sys.stdin.read()
         done = diagnose_signals("pasted", lambda: read_pasted(pasted), params, paths.DIAGNOSES)

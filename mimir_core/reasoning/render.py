@@ -98,4 +98,5 @@ def cited_evidence(diagnosis: Diagnosis, pack: EvidencePack) -> Iterator[tuple[i
 def about_run(run: Run) -> str:
     """Say how the diagnosis came about, in one line."""
     index = f"index {run.index_version}" if run.index_version else "no runbook index"
-    return f"{run.reasoner} reasoner, {index}, {run.latency_ms:.0f} ms"
+    asked = f" (asked: {run.model}, {run.input_tokens} + {run.output_tokens} tokens)" if run.model else ""
+    return f"{run.reasoner} reasoner{asked}, {index}, {run.latency_ms:.0f} ms"
