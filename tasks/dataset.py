@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def dataset(params: Params) -> None:
-    """Write data/sft and reports/dataset.json; nothing is written when a check fails."""
+    """Write data/sft, data/held_out.jsonl and reports/dataset.json; nothing is written when a check fails."""
     settings, table, rules = params.dataset, read_signs(), read_safety_rules()
     _check_gold(params)
     solved = read_records(paths.SIMULATED, SolvedIncident)
@@ -35,6 +35,7 @@ def dataset(params: Params) -> None:
     check_rows("chats", chat_rows(built.chats), chat_rules(settings), wiring.checker())
     for split, chats in built.chats.items():
         write_records(paths.SFT / f"{split.value}.jsonl", chats)
+    write_records(paths.HELD_OUT, built.held_out)
     (paths.SFT / "README.md").write_text(write_card(built, prompt_version(rules)), encoding="utf-8")
     counts = count_chats(built.chats)
     write_report(

@@ -1,8 +1,8 @@
 """Solved incidents, incidents written by hand, and corrections -> chats to learn from, in splits that share no system.
 
-Comes in: examples and their sources. Goes out: chats by split, and what was dropped, by reason. Surprises: a held-out example
-makes two chats, with the evidence engine's hints and without; what people corrected is for training alone, and not even that
-where its system is held out; simulated reasons are worded differently in the held-out splits.
+Comes in: examples and their sources. Goes out: chats by split, what was held out, and what was dropped, by reason. Surprises: a
+held-out example makes two chats, with the evidence engine's hints and without; what people corrected is for training alone, and
+not even that where its system is held out; simulated reasons are worded differently in the held-out splits.
 """
 
 from collections import Counter
@@ -23,9 +23,11 @@ _HELD_OUT_VIEWS = 2
 
 
 class Dataset(NamedTuple):
-    """The chats of each split, and what made none."""
+    """The chats of each split, what the test split was made of, and what made no chat."""
 
     chats: Mapping[Split, list[Chat]]
+    held_out: list[Example]
+    """The examples of the test split, whole: what an evaluation asks about, and what it knows."""
     dropped: Counter[str]
 
 
@@ -57,6 +59,7 @@ def build_dataset(  # noqa: PLR0913, PLR0917  # two sources, and a section of pa
     """
     rules = teacher_of(False).rules
     chats: dict[Split, list[Chat]] = {split: [] for split in Split}
+    held_out: list[Example] = []
     dropped: Counter[str] = Counter()
     splits = split_systems((item.system for item in solved), settings)
     splits |= split_systems((item.system for item in written if item.source == "gold"), settings)
@@ -77,7 +80,9 @@ def build_dataset(  # noqa: PLR0913, PLR0917  # two sources, and a section of pa
             else:
                 asked.add(chat.messages[1].content)
                 chats[split].append(chat)
-    return Dataset(chats, dropped)
+        if split is Split.TEST and asked:
+            held_out.append(example)
+    return Dataset(chats, held_out, dropped)
 
 
 def reject(chat: Chat, verdict: Verdict, settings: DatasetSettings) -> str | None:
@@ -126,7 +131,7 @@ def _taught(
             continue
         yield Example(
             id="x" + content_hash(["simulated", incident.provenance]),
-            pack=focused.pack,
+            pack=incident.pack,
             diagnosis=diagnosis,
             source="simulated",
             provenance=incident.provenance,

@@ -208,6 +208,14 @@ def test_gold_is_split_by_its_own_systems(corrections: list[Example], build: Bui
 # --- counts -------------------------------------------------------------------------------------------------------
 
 
+def test_each_held_out_incident_is_kept_whole_beside_its_chats(built: Dataset, solved: list[SolvedIncident]) -> None:
+    packs = {incident.provenance: incident.pack for incident in solved}
+    assert [example.provenance for example in built.held_out] == list(
+        dict.fromkeys(chat.provenance for chat in built.chats[Split.TEST])
+    )
+    assert all(example.pack == packs[example.provenance] for example in built.held_out if example.provenance in packs)
+
+
 def test_kept_and_dropped_add_up(
     built: Dataset, solved: list[SolvedIncident], corrections: list[Example], settings: DatasetSettings
 ) -> None:
