@@ -6,12 +6,12 @@ it by its id; a batch that is killed stays ``RUNNING`` in MLflow; MLflow keeps a
 documentation, "Feedback"). It only shows: the store keeps.
 """
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mimir_core.backends.mlflow_home import experiment_of, open_mlflow
 from mimir_core.errors import BackendError
 from mimir_core.records import Diagnosis, EvidencePack, Run
 
@@ -114,8 +114,8 @@ class MlflowBatch:
 
     def _connect(self) -> "MlflowClient":
         if self._client is None:
-            client = _open(self._uri, self._folder)
-            self._experiment = _experiment_of(client, _EXPERIMENT, self._uri, self._folder)
+            client = open_mlflow(self._uri, self._folder)
+            self._experiment = experiment_of(client, _EXPERIMENT, self._uri, self._folder)
             self._batch = self._batch or client.create_run(self._experiment, run_name="batch").info.run_id
             self._client = client
         return self._client
@@ -151,8 +151,8 @@ class MlflowTraining:
             if name != "step" and value is not None
         ]
         try:
-            client = _open(self._uri, self._folder)
-            run = client.create_run(_experiment_of(client, stage, self._uri, self._folder), run_name=stage).info.run_id
+            client = open_mlflow(self._uri, self._folder)
+            run = client.create_run(experiment_of(client, stage, self._uri, self._folder), run_name=stage).info.run_id
             client.log_batch(run, figures, [Param(name, str(value)) for name, value in settings.items()])
             client.log_artifact(run, str(report))
             client.set_terminated(run)
@@ -179,7 +179,7 @@ class MlflowReviews:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
         try:
-            client = _open(self._uri, self._folder)
+            client = open_mlflow(self._uri, self._folder)
             traces = client.search_traces(locations=[client.get_run(run_id).info.experiment_id], run_id=run_id)
             if not traces:
                 raise BackendError(f"mlflow: run {run_id} has no trace")
@@ -188,22 +188,3 @@ class MlflowReviews:
             mlflow.log_feedback(trace_id=trace, name="diagnosis", value=verdict, source=source, rationale=words or None)
         except MlflowException as error:
             raise BackendError(f"mlflow: the opinion on run {run_id} is not shown: {error}") from error
-
-
-def _experiment_of(client: "MlflowClient", name: str, uri: str | None, folder: Path) -> str:
-    """Return the id of an experiment; it is made where there is none."""
-    is_server = (uri or "").startswith(("http://", "https://"))  # it knows itself where artifacts go
-    artifacts = None if is_server else (folder / "artifacts").absolute().as_uri()
-    known = client.get_experiment_by_name(name)
-    return str(known.experiment_id if known else client.create_experiment(name, artifacts))
-
-
-def _open(uri: str | None, folder: Path) -> "MlflowClient":
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")  # to wait for its threads takes a second a trace
-    import mlflow  # noqa: PLC0415  # takes seconds
-
-    folder.mkdir(parents=True, exist_ok=True)
-    address = uri or f"sqlite:///{folder / 'mlflow.db'}"
-    mlflow.set_tracking_uri(address)  # traces do not ask the client
-    return mlflow.MlflowClient(address)
