@@ -630,19 +630,33 @@ class ApiSettings(Settings):
     """How long what comes in is collected before a run of `serve` is started for it."""
 
 
-class MonitorSettings(Settings):
+class DriftSettings(Settings):
+    """When two tables of the same columns count as of different kinds."""
+
+    min_rows: int = Field(ge=2)
+    """Rows that each of the two must have to be compared."""
+    significance: float = Field(gt=0, lt=1)
+    """Chance that any column at all counts as drifted where nothing changed; each gets an equal part of it."""
+    drift_share: float = Field(gt=0, le=1)
+    """Share of the columns that drifted from which on the second table is called another kind of table."""
+
+
+class MonitorSettings(DriftSettings):
     """What is asked of each night of diagnoses."""
 
     hours: float = Field(gt=0)
     """How long a night is: from so long ago until now."""
     reference_days: float = Field(gt=0)
     """The time before it that it is compared with."""
-    min_rows: int = Field(ge=2)
-    """Diagnoses that each of the two must have to be compared."""
-    significance: float = Field(gt=0, lt=1)
-    """Chance that any column at all counts as drifted where nothing changed; each gets an equal part of it."""
-    drift_share: float = Field(gt=0, le=1)
-    """Share of the columns that drifted from which on the night is called another kind of night."""
+
+
+class GateSettings(Settings):
+    """Which model asks to become the champion, and what it must show."""
+
+    challenger: Literal["tuned", "gptq", "awq"]
+    """A variant of the evaluation that has weights of its own."""
+    policy: str
+    """The file that says what is asked (mimir_core/learning/gate_policy.py), relative to the project."""
 
 
 class Params(Settings):
@@ -668,6 +682,7 @@ class Params(Settings):
     """Which of ``profiles`` the learning loop runs with."""
     profiles: dict[str, Profile]
     judge: JudgeSettings
+    gate: GateSettings
     prometheus: PrometheusSettings
     store: StoreSettings
     api: ApiSettings

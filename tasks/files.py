@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mimir_core.errors import InputError
 from mimir_core.records import Record
 
 R = TypeVar("R", bound=Record)
+D = TypeVar("D", bound=BaseModel)
 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
@@ -29,6 +30,21 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
             except ValidationError as error:
                 raise InputError(f"{path}: line {number}: is no {kind.__name__}: {error.errors()[0]['msg']}") from error
     return records
+
+
+def read_document(path: Path, kind: type[D]) -> D:
+    """Read a file that is one record, or a report.
+
+    Raises:
+        InputError: The file is not there, or is no such record; says which key is at fault.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: the stage that writes it has not run")
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise InputError(f"{path}: is no {kind.__name__}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

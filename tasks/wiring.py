@@ -20,7 +20,7 @@ from mimir_core.backends.prometheus import PrometheusSource
 from mimir_core.backends.pypdf_pages import PyPdfReader
 from mimir_core.backends.sqlite_tables import SqliteCache
 from mimir_core.backends.unstructured_reader import UnstructuredReader
-from mimir_core.config import IndexSettings, IngestSettings, MonitorSettings, Params
+from mimir_core.config import DriftSettings, IndexSettings, IngestSettings, Params
 from mimir_core.errors import ParamsError
 from mimir_core.knowledge import blocks, clean, parse
 from mimir_core.knowledge.parse import DocumentParser
@@ -57,8 +57,8 @@ def checker() -> ExpectationsChecker:
     return ExpectationsChecker()
 
 
-def drift_reporter_from(settings: MonitorSettings) -> EvidentlyReporter:
-    """Return what compares a night with the nights before."""
+def drift_reporter_from(settings: DriftSettings) -> EvidentlyReporter:
+    """Return what compares two tables: a night with the nights before, a data set with the champion's."""
     return EvidentlyReporter(settings.significance, settings.drift_share)
 
 
