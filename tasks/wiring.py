@@ -15,6 +15,7 @@ from mimir_core.backends.expectations import ExpectationsChecker
 from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.markup import escape_placeholders, level_fences, read_rows, strip_navigation
 from mimir_core.backends.minilm import SentenceEmbedder
+from mimir_core.backends.mlflow_models import MlflowModels
 from mimir_core.backends.mlflow_runs import MlflowBatch, MlflowReviews, MlflowTraining
 from mimir_core.backends.prometheus import PrometheusSource
 from mimir_core.backends.pypdf_pages import PyPdfReader
@@ -133,6 +134,11 @@ def reviews_from(params: Params) -> MlflowReviews | None:
 def training_board_from(params: Params) -> MlflowTraining | None:
     """Return what shows training runs, in the same place; None where nobody wants to see them."""
     return MlflowTraining(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW) if params.model.track else None
+
+
+def model_registry() -> MlflowModels:
+    """Return the registry of models, in the same place."""
+    return MlflowModels(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW)
 
 
 @cache

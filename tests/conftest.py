@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-pytest_plugins = ["model_server", "stores"]
+pytest_plugins = ["gates", "model_server", "stores"]
 
 
 class PlantedSecret(NamedTuple):

@@ -21,6 +21,7 @@ from deployment.cli.incidents import incidents
 from deployment.cli.keys import keys
 from deployment.cli.knowledge import knowledge, search
 from deployment.cli.loop import loop
+from deployment.cli.models import models
 from deployment.cli.monitor import monitor
 from deployment.cli.nightly import nightly
 from deployment.cli.simulate import simulate
@@ -88,6 +89,7 @@ app.add_typer(incidents, name="incidents")
 app.add_typer(feedback, name="feedback")
 app.add_typer(keys, name="keys")
 app.add_typer(train, name="train")
+app.add_typer(models, name="models")
 app.command()(api)
 app.command()(work)
 app.command()(monitor)

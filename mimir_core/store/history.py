@@ -1,10 +1,14 @@
-"""One change of state -> the row of the incident and a row of the audit, written together or not at all."""
+"""One change of state -> the row of the incident and a row of the audit, written together or not at all.
+
+A change of the champion, which is about no incident, is a row of the audit alone.
+"""
 
 from datetime import datetime
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mimir_core.store.database import Database
 from mimir_core.store.lifecycle import State, check_transition
 from mimir_core.store.tables import audit, incidents
 
@@ -41,3 +45,15 @@ async def move(  # noqa: PLR0913, PLR0917  # who, what, when and why
             at=now,
         )
     )
+
+
+async def note_champion(database: Database, actor: str, before: str, after: str, reason: str) -> None:
+    """Write down that another reasoner is about to answer, who says so and why; it is about no incident.
+
+    Raises:
+        BackendError: The database is away.
+    """
+    row = {"tenant": "default", "actor": actor, "event": "champion", "before": before, "after": after, "reason": reason}
+    now = await database.now()
+    async with database.writing() as connection:
+        await connection.execute(insert(audit).values(**row, at=now))

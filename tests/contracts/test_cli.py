@@ -54,6 +54,7 @@ def test_the_commands_are_the_documented_ones() -> None:
         "keys",
         "knowledge",
         "loop",
+        "models",
         "monitor",
         "up",
         "work",
