@@ -11,11 +11,14 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 
+import flows.retrain
 from deployment.cli.loop import print_measured
 from flows.retrain import retrain
 from flows.stages import show_curve
-from mimir_core.errors import InputError
+from mimir_core.errors import BackendError, InputError
+from mimir_core.learning.gate import Verdict
 from tasks import paths
+from tasks.files import write_report
 from tasks.loop import read_stages, run_loop
 
 STAGE = """
@@ -147,3 +150,39 @@ def test_a_long_curve_is_thinned_and_keeps_its_end_and_one_without_rows_is_not_s
     assert lines[-1] == "| 999 | 1 |"
     file.write_text("step,train\n")
     assert show_curve(file) == ""
+
+
+class ScriptedPromotion:
+    """Stands for `tasks.models.promote`: does not answer so many times, then promotes version 3."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures, self.asked = failures, 0
+
+    def __call__(self, *_: object) -> int:
+        self.asked += 1
+        if self.asked <= self.failures:
+            raise BackendError("mlflow: the model registry did not answer")
+        return 3
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize(
+    ("decision", "failures", "champion"), [("promote", 0, "version 3"), ("promote", 1, "version 3"), ("refuse", 0, "builtin")]
+)
+def test_a_model_is_promoted_when_the_gate_says_so_and_only_then(
+    write: Write, monkeypatch: pytest.MonkeyPatch, decision: str, failures: int, champion: str
+) -> None:
+    with (paths.ROOT / "dvc.yaml").open("a") as pipeline:
+        pipeline.write(f"  gate: {{cmd: {sys.executable} stage.py gate, deps: [gate.py, small]}}\n")
+    write("gate", "")
+    told = {"decision": decision, "reason": "it said so", "challenger": "tuned", "champion": "builtin", "profile": "nano"}
+    verdict = Verdict.model_validate({**told, "weights": "0" * 64, "cases_hash": "c0", "metric": "root_cause_top1", "rules": {}})
+    write_report(paths.REPORTS / "gate.json", verdict.model_dump(mode="json"))
+    promotion = ScriptedPromotion(failures)
+    monkeypatch.setattr(flows.retrain, "promote", promotion)
+    monkeypatch.setattr(flows.retrain, "heed_gate", flows.retrain.heed_gate.with_options(retry_delay_seconds=0))
+    state = retrain(return_state=True)
+    assert state.message == f"4 stages, 0 cached; champion: {champion}; it said so"
+    assert shown("champion") == f"champion: {champion}; it said so\n"
+    retrain("shrink")
+    assert promotion.asked == (failures + 1 if decision == "promote" else 0)
