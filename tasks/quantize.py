@@ -42,8 +42,10 @@ def _measure(folder: Any, options: dict[str, Any], dev: list[Chat], test: list[C
     loaded, tokenizer = load(folder, **options)
     model: Any = loaded
     size = model.get_memory_footprint()
-    if options.get("dtype") is torch.bfloat16:
-        model = model.float()  # the weights stay rounded; processors without bfloat16 compute in it six times as slowly
+    if model.dtype is torch.bfloat16:
+        # The weights stay rounded; processors without bfloat16 compute in it six times as slowly. Not `model.float()`: it refuses
+        # a quantized model.
+        torch.nn.Module.float(model)
     readable = fit(test, tokenizer, context_of(model)).kept
     answers = write_answers(model, tokenizer, readable, 16)
     row = {

@@ -2,8 +2,9 @@
 
 Comes in: the folder of the merged model, and chats of the training split to calibrate on. Goes out: one folder a format, in
 compressed-tensors. Methods: GPTQ (Frantar et al., 2022) and AWQ (Lin et al., 2023), both by llmcompressor, weights in groups
-that share a scale, activations as they are (W4A16). Surprises: the head and the embeddings stay as they are; AWQ pins its
-calibration data in memory for a copy to an accelerator, which fails where there is none, so that there it does not.
+that share a scale, activations as they are (W4A16). Surprises: the head and the embeddings are not quantized, only rounded to
+bfloat16; AWQ pins its calibration data in memory for a copy to an accelerator, which fails where there is none, so that there
+it does not.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from compressed_tensors import ModelCompressor
 from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from datasets import Dataset as Rows
 from llmcompressor.entrypoints.oneshot import oneshot
@@ -46,7 +48,10 @@ def quantize(merged: Path, chats: Sequence[Chat], name: str, out: Path, settings
             max_seq_length=context,
             shuffle_calibration_samples=False,
         )
-    model.save_pretrained(out, save_compressed=True)
+    # First the integers, then the rounding of the rest: the other way round, some weights would round to another integer.
+    ModelCompressor.from_pretrained_model(model).compress_model(model)
+    model.to(torch.bfloat16)
+    model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from transformers import (
     LlamaConfig,
     MistralConfig,
     PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     Qwen2Config,
     set_seed,
@@ -30,6 +32,7 @@ from mimir_core.learning.quantize import FORMATS, quantize, size_of
 from mimir_core.learning.splits import Split
 from mimir_core.learning.training import Job, TrainingLog
 from mimir_core.records import Chat, Message
+from tasks import quantize as stage
 
 CONTEXT = 160
 SIZES = {
@@ -322,3 +325,28 @@ def test_both_formats_are_smaller_say_so_and_load(bases: dict[str, Path], tmp_pa
         assert size_of(tmp_path / name) < size_of(bases["llama"])
         model, tokenizer = load(tmp_path / name)
         assert perplexity(model, tokenizer, CHATS) == pytest.approx(len(tokenizer), rel=0.3)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_not_quantized_is_rounded_to_bfloat16_and_the_integers_stay(
+    name: str, bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = QuantizeSettings(calibration=2, group=32, measured=1)
+    quantize(bases["llama"], CHATS, name, tmp_path / "rounded", settings)
+    monkeypatch.setattr(PreTrainedModel, "to", lambda model, *_args: model)
+    quantize(bases["llama"], CHATS, name, tmp_path / "exact", settings)
+    rounded, exact = (load_file(tmp_path / folder / "model.safetensors") for folder in ("rounded", "exact"))
+    assert rounded.keys() == exact.keys()
+    assert {weights.dtype for weights in exact.values() if weights.is_floating_point()} == {torch.float32}
+    for key, weights in exact.items():
+        assert torch.equal(rounded[key], weights.bfloat16() if weights.is_floating_point() else weights), key
+    assert json.loads((tmp_path / "rounded" / "config.json").read_text(encoding="utf-8"))["dtype"] == "bfloat16"
+
+
+def test_a_quantized_model_is_measured_in_float32(bases: dict[str, Path], tmp_path: Path) -> None:
+    quantize(bases["llama"], CHATS, "gptq", tmp_path, QuantizeSettings(calibration=2, group=32, measured=1))
+    computed = []
+    with patch.object(stage, "perplexity", lambda model, *_: computed.append(logits(model, load(tmp_path)[1]).dtype) or 1.0):
+        row = stage._measure(tmp_path, {}, CHATS, CHATS)
+    assert computed == [torch.float32]
+    assert row["mib"] <= row["file_mib"]
