@@ -578,6 +578,27 @@ class JudgeSettings(Settings):
     """Share of the grades that have a majority at all."""
 
 
+class ServeSettings(Settings):
+    """How vLLM serves a model."""
+
+    python: str
+    """The interpreter of the environment that vLLM is installed in, from the project's folder."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"]
+    """What is computed in. ``auto``: bfloat16 where the processor has instructions for it, else float32."""
+    context: Literal["auto"] | int
+    """Tokens of question and answer. ``auto``: what the model was made for, or what fits into the memory."""
+    memory_share: float = Field(gt=0, le=1)
+    """Of an accelerator's memory, which must be free; a processor does not ask."""
+    kv_cache_mib: int = Field(ge=64)
+    """Memory for what was read so far, of all requests together."""
+    chunked_prefill: bool
+    """Whether a long question may be read in parts. On a processor vLLM dies of a request with a seed when it is."""
+    max_lora_rank: Literal[8, 16, 32, 64, 128, 256]
+    """Of the adapters that are served."""
+    start_seconds: float = Field(gt=0)
+    """After which a server that does not answer is given up."""
+
+
 class PrometheusSettings(Settings):
     """What a Prometheus server is asked for."""
 
@@ -683,6 +704,7 @@ class Params(Settings):
     profiles: dict[str, Profile]
     judge: JudgeSettings
     gate: GateSettings
+    serve: ServeSettings
     prometheus: PrometheusSettings
     store: StoreSettings
     api: ApiSettings

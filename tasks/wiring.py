@@ -21,6 +21,7 @@ from mimir_core.backends.prometheus import PrometheusSource
 from mimir_core.backends.pypdf_pages import PyPdfReader
 from mimir_core.backends.sqlite_tables import SqliteCache
 from mimir_core.backends.unstructured_reader import UnstructuredReader
+from mimir_core.backends.vllm_server import VllmServer
 from mimir_core.config import DriftSettings, IndexSettings, IngestSettings, Params
 from mimir_core.errors import ParamsError
 from mimir_core.knowledge import blocks, clean, parse
@@ -139,6 +140,11 @@ def training_board_from(params: Params) -> MlflowTraining | None:
 def model_registry() -> MlflowModels:
     """Return the registry of models, in the same place."""
     return MlflowModels(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW)
+
+
+def model_server_from(params: Params) -> VllmServer:
+    """Return what serves models; its environment is looked for when it first does."""
+    return VllmServer(params.serve, paths.ROOT / params.serve.python, paths.VLLM)
 
 
 @cache
