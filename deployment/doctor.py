@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,5 +116,8 @@ def _program(name: str, command: str, reason: str) -> Finding:
 
 
 def _vllm() -> Finding:
-    found = find_spec("vllm") is not None
-    return Finding("vllm", "" if found else "not installed", "serves a model of your own", optional=True)
+    try:
+        found = (paths.ROOT / read_params(paths.PARAMS).serve.python).is_file()
+    except MimirError as error:
+        return Finding("vllm", "cannot be looked for", str(error), optional=True)
+    return Finding("vllm", "" if found else "not installed", "make setup-vllm: serves a model of your own", optional=True)

@@ -24,6 +24,7 @@ from deployment.cli.loop import loop
 from deployment.cli.models import models
 from deployment.cli.monitor import monitor
 from deployment.cli.nightly import nightly
+from deployment.cli.serve import serve
 from deployment.cli.simulate import simulate
 from deployment.cli.train import train
 from deployment.cli.up import up
@@ -90,6 +91,9 @@ app.add_typer(feedback, name="feedback")
 app.add_typer(keys, name="keys")
 app.add_typer(train, name="train")
 app.add_typer(models, name="models")
+
+
+app.add_typer(serve, name="serve")
 app.command()(api)
 app.command()(work)
 app.command()(monitor)

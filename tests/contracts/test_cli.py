@@ -48,6 +48,7 @@ def test_the_commands_are_the_documented_ones() -> None:
         "nightly",
         "simulate",
         "search",
+        "serve",
         "train",
         "feedback",
         "incidents",
