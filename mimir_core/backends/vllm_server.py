@@ -113,7 +113,7 @@ class VllmServer:
 
     def _start(self, model: Path, adapters: Mapping[str, Path], port: int) -> Served:
         key, log = secrets.token_urlsafe(24), self._folder / f"{port}.log"
-        guarded = [sys.executable, "-P", GUARD, str(os.getpid()), self._python, "-P"]
+        guarded = [sys.executable, "-P", str(GUARD), str(os.getpid()), str(self._python), "-P"]
         with log.open("wb") as said:
             process = subprocess.Popen(
                 [*guarded, *_arguments(model, self._settings, adapters, port)],

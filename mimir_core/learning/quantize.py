@@ -32,7 +32,8 @@ FORMATS: dict[str, Callable[..., Any]] = {"gptq": GPTQModifier, "awq": AWQModifi
 
 def quantize(merged: Path, chats: Sequence[Chat], name: str, out: Path, settings: QuantizeSettings) -> None:
     """Write the model in ``merged`` to ``out`` in the format ``name`` (``gptq`` or ``awq``)."""
-    model, tokenizer = load(merged)
+    loaded, tokenizer = load(merged)
+    model: Any = loaded
     context = context_of(model)
     calibration = [as_tokens(chat, tokenizer) for chat in fit(chats, tokenizer, context).kept[: settings.calibration]]
     scheme = QuantizationScheme(
