@@ -1,0 +1,107 @@
+"""What is evaluated: which served model is asked what, and what needs no model.
+
+Comes in: an example and the name of a variant. Goes out: the prompt, so that who asks (``deploy``) and who scores (``evaluate``)
+mean the same by its keys. Surprises: the seed of a prompt is the example's id, so that all variants see the suspects in the same
+order; without passages there is room for as much more of the other evidence; the five steps are what the tuned models learned, so
+``base_cot`` is the base model asked the same, and ``base`` is asked for its choice alone.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from mimir_core.config import PromptSettings, Settings
+from mimir_core.errors import InputError
+from mimir_core.reasoning.prompt import Prompt, focus, write_prompt
+from mimir_core.reasoning.steps import Blamed, Steps
+from mimir_core.records import Example, FaultKind, Verdict
+from mimir_core.safety.policy import SafetyRules
+
+_CHOOSE = Path(__file__).with_name("prompts") / "choose.md"
+_ABLATION = re.compile(r"ablation:(\w+)=(\d{1,6})")
+_TOP_K = "top_k"
+"""What people call the number of passages."""
+
+
+class Choice(Settings):
+    """An answer without the steps that lead to it."""
+
+    verdict: Verdict
+    causes: tuple[Blamed, ...]
+
+
+class Variant(NamedTuple):
+    """A served model, and how it is asked."""
+
+    served: Literal["base", "tuned", "gptq", "awq"]
+    hints: bool = True
+    """Whether it is told how the evidence engine ranks the suspects."""
+    form: type[Steps] | type[Choice] = Steps
+    """Of its answer; its JSON schema is what a guided answer is held to."""
+    shown: Mapping[str, int] = MappingProxyType({})
+    """Where the prompt shows other amounts than the ``prompt`` section of params.yaml says."""
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "base": Variant("base", form=Choice),
+    "base_cot": Variant("base"),
+    "tuned": Variant("tuned"),
+    "tuned_no_rag": Variant("tuned", shown={"max_passages": 0}),
+    "tuned_no_hints": Variant("tuned", hints=False),
+    "gptq": Variant("gptq"),
+    "awq": Variant("awq"),
+}
+"""What a server is asked."""
+
+BUILTIN = "builtin"
+"""The built-in reasoner, over the whole pack."""
+
+TRIVIAL = ("random_in_pack", "constant", "first_in_pack")
+"""What needs no reasoner at all: it names one suspect and says nothing else."""
+
+
+def variant_of(name: str) -> Variant:
+    """Return what is asked under ``name``: one of :data:`VARIANTS`, or the tuned model with one amount changed.
+
+    >>> variant_of("ablation:top_k=0").shown, variant_of("ablation:max_evidence=6").shown
+    ({'max_passages': 0}, {'max_evidence': 6})
+
+    Raises:
+        InputError: There is no such variant.
+    """
+    if name in VARIANTS:
+        return VARIANTS[name]
+    found = _ABLATION.fullmatch(name)
+    key = "max_passages" if found and found[1] == _TOP_K else found and found[1]
+    if found is None or key not in PromptSettings.model_fields:
+        raise InputError(f"{name!r:.80} is no variant of the evaluation")
+    return Variant("tuned", shown={str(key): int(found[2])})
+
+
+def write_question(example: Example, variant: Variant, rules: SafetyRules, prompts: PromptSettings) -> Prompt:
+    """Return what ``variant`` is asked about ``example``.
+
+    Args:
+        example: With its whole pack.
+        variant: Which part of it is shown, and what is to be answered.
+        rules: Which actions may be proposed.
+        prompts: The ``prompt`` section of params.yaml.
+
+    Raises:
+        InputError: An ablation shows fewer things than a prompt can.
+    """
+    try:
+        settings = PromptSettings.model_validate({**prompts.model_dump(), **variant.shown})
+    except ValidationError as error:
+        raise InputError(f"{dict(variant.shown)}: {error.errors()[0]['msg']}") from error
+    prompt = write_prompt(focus(example.pack, settings), example.id, rules, hints=variant.hints)
+    return prompt if variant.form is Steps else prompt._replace(system=_choose())
+
+
+def _choose() -> str:
+    kinds = ", ".join(kind.value for kind in FaultKind if kind is not FaultKind.NONE)
+    return _CHOOSE.read_text(encoding="utf-8").replace("{kinds}", kinds).strip()
