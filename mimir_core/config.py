@@ -671,6 +671,15 @@ class MonitorSettings(DriftSettings):
     """The time before it that it is compared with."""
 
 
+class EvaluateSettings(Settings):
+    """What the evaluation does beside scoring."""
+
+    judge: str
+    """The model at MIMIR_JUDGE_URL whose grades are held against those given by hand; empty where no judge is asked."""
+    track: bool
+    """Whether the evaluation is shown in MLflow."""
+
+
 class GateSettings(Settings):
     """Which model asks to become the champion, and what it must show."""
 
@@ -703,6 +712,7 @@ class Params(Settings):
     """Which of ``profiles`` the learning loop runs with."""
     profiles: dict[str, Profile]
     judge: JudgeSettings
+    evaluate: EvaluateSettings
     gate: GateSettings
     serve: ServeSettings
     prometheus: PrometheusSettings

@@ -24,6 +24,7 @@ CANDIDATES = {"tuned": TUNED / "merged", "gptq": QUANTIZED / "gptq", "awq": QUAN
 """The model folders that may become the champion, by variant."""
 CHALLENGER = MODELS / "challenger.json"
 CHAMPION = MODELS / "champion.json"
+GENERATIONS = ROOT / "data" / "generations.jsonl"
 OUTCOMES = ROOT / "data" / "outcomes.jsonl"
 REPORTS = ROOT / "reports"
 

@@ -16,7 +16,7 @@ from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.markup import escape_placeholders, level_fences, read_rows, strip_navigation
 from mimir_core.backends.minilm import SentenceEmbedder
 from mimir_core.backends.mlflow_models import MlflowModels
-from mimir_core.backends.mlflow_runs import MlflowBatch, MlflowReviews, MlflowTraining
+from mimir_core.backends.mlflow_runs import MlflowBatch, MlflowEvaluation, MlflowReviews, MlflowTraining
 from mimir_core.backends.prometheus import PrometheusSource
 from mimir_core.backends.pypdf_pages import PyPdfReader
 from mimir_core.backends.sqlite_tables import SqliteCache
@@ -24,6 +24,7 @@ from mimir_core.backends.unstructured_reader import UnstructuredReader
 from mimir_core.backends.vllm_server import VllmServer
 from mimir_core.config import DriftSettings, IndexSettings, IngestSettings, Params
 from mimir_core.errors import ParamsError
+from mimir_core.evaluation.judge import EndpointJudge
 from mimir_core.knowledge import blocks, clean, parse
 from mimir_core.knowledge.parse import DocumentParser
 from mimir_core.knowledge.retrieve import Searcher
@@ -135,6 +136,20 @@ def reviews_from(params: Params) -> MlflowReviews | None:
 def training_board_from(params: Params) -> MlflowTraining | None:
     """Return what shows training runs, in the same place; None where nobody wants to see them."""
     return MlflowTraining(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW) if params.model.track else None
+
+
+def evaluation_board_from(params: Params) -> MlflowEvaluation | None:
+    """Return what shows evaluations, likewise."""
+    return MlflowEvaluation(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW) if params.evaluate.track else None
+
+
+def judge_from(params: Params) -> EndpointJudge | None:
+    """Return the judge: ``evaluate.judge`` at ``MIMIR_JUDGE_URL``; None where either is not set."""
+    url = os.environ.get("MIMIR_JUDGE_URL")
+    if not url or not params.evaluate.judge:
+        return None
+    settings = params.reasoner.model_copy(update={"model": params.evaluate.judge})
+    return EndpointJudge(ModelEndpoint(url, os.environ.get("MIMIR_JUDGE_KEY"), settings))
 
 
 def model_registry() -> MlflowModels:

@@ -1,4 +1,4 @@
-"""MLflow: a run for each batch, in it a run and a trace for each investigation, what people said of it; a run for each training.
+"""MLflow: a run for each batch, in it a run and a trace for each investigation, and what people said; trainings; evaluations.
 
 Comes in: what was found about one incident, and the folder of its report. Goes out: the id of its run. Surprises: the run of the
 batch begins with its first investigation at the latest, so that a batch without work leaves none, and several processes may share
@@ -159,6 +159,46 @@ class MlflowTraining:
         except (MlflowException, OSError) as error:
             raise BackendError(f"mlflow: {stage} is not shown: {error}") from error
         return str(run)
+
+
+class MlflowEvaluation:
+    """Shows evaluations: a run each, in it a run for each variant, so that MLflow compares them."""
+
+    def __init__(self, uri: str | None, folder: Path) -> None:
+        """Likewise: nothing is imported or asked."""
+        self._uri, self._folder = uri, folder
+
+    def record(self, settings: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], reports: Sequence[Path]) -> str:
+        """Show one evaluation and return the id of its run.
+
+        Args:
+            settings: Become parameters.
+            variants: Of each the figures; those that are no number are not shown.
+            reports: Files that become artifacts.
+
+        Raises:
+            BackendError: MLflow did not take it.
+        """
+        from mlflow.entities import Metric, Param  # noqa: PLC0415  # takes seconds
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        now = int(time.time() * 1000)
+        try:
+            client = open_mlflow(self._uri, self._folder)
+            experiment = experiment_of(client, "evaluate", self._uri, self._folder)
+            whole = client.create_run(experiment, run_name="evaluate").info.run_id
+            client.log_batch(whole, params=[Param(name, str(value)) for name, value in settings.items()])
+            for name, figures in variants.items():
+                run = client.create_run(experiment, run_name=name, tags={_PARENT: whole}).info.run_id
+                numbers = {key: value for key, value in figures.items() if isinstance(value, int | float)}
+                client.log_batch(run, [Metric(key, value, now, 0) for key, value in numbers.items()])
+                client.set_terminated(run)
+            for file in reports:
+                client.log_artifact(whole, str(file))
+            client.set_terminated(whole)
+        except (MlflowException, OSError) as error:
+            raise BackendError(f"mlflow: the evaluation is not shown: {error}") from error
+        return str(whole)
 
 
 class MlflowReviews:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from mimir_core.config import Settings
 from mimir_core.errors import BackendError
 from mimir_core.knowledge.chunk import count_words
+from mimir_core.reasoning.model import Endpoint
 from mimir_core.records import Message, content_hash
 
 _RUBRIC = Path(__file__).with_name("prompts") / "judge.md"
@@ -58,6 +59,21 @@ class Asker(Protocol):
         Raises:
             BackendError: There is none.
         """
+
+
+class EndpointJudge:
+    """Asks a served model; one that always answers alike gives the same vote each time."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:
+        """Return the answer's text.
+
+        Raises:
+            BackendError: There is none.
+        """
+        return self._endpoint.ask(messages, schema).text
 
 
 class Answer(NamedTuple):
