@@ -51,7 +51,7 @@ def evaluate(params: Params) -> None:
         "cases": len(examples),
         "cases_hash": hash_cases(examples),
         "variants": {name: measured.figures for name, measured in evaluated.variants.items()},
-        "differences": [one.told for one in compared],
+        "differences": {f"{one.one} - {one.other}": one.told for one in compared},
         "ablations": {name: measured.figures for name, measured in evaluated.ablations.items()},
         "judge": judges,
         "drift": {},

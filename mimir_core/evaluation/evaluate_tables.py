@@ -31,11 +31,10 @@ class Compared(NamedTuple):
     @property
     def told(self) -> dict[str, Any]:
         """The same for reports/evaluate.json."""
-        names = {"one": self.one, "other": self.other, "says": self.sentence}
         if self.gain is None:
-            return {**names, "gain": None, "interval": None, "cases": 0}
+            return {"gain": None, "interval": None, "cases": 0, "says": self.sentence}
         figure, cases = self.gain
-        return {**names, "gain": figure.value, "interval": [figure.low, figure.high], "cases": cases}
+        return {"gain": figure.value, "interval": [figure.low, figure.high], "cases": cases, "says": self.sentence}
 
     @property
     def sentence(self) -> str:
