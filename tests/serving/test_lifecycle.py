@@ -1,9 +1,7 @@
 """A server leaves no process behind, however it ends; a small fake stands in for vLLM."""
 
 import json
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,10 +18,10 @@ from mimir_core.backends import guard
 from mimir_core.backends.vllm_server import HOST, MODEL, Served, VllmServer, _held
 from mimir_core.config import read_params
 from mimir_core.errors import BackendError, InputError, ParamsError
+from tasks import paths
 
-ROOT = Path(__file__).parents[2]
 PYTHON = Path(sys.executable)
-SETTINGS = read_params(ROOT / "params.yaml").serve.model_copy(update={"dtype": "float32", "start_seconds": 20})
+SETTINGS = read_params(paths.PARAMS).serve
 SERVE = """
 import signal, sys, time
 from pathlib import Path
@@ -35,28 +33,6 @@ with VllmServer(settings, Path(sys.executable), Path(sys.argv[3])).serving(Path(
     print(served.process.pid, flush=True)
     time.sleep(600)
 """
-
-
-@pytest.fixture(autouse=True)
-def _fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "fake" / "vllm" / "entrypoints" / "openai"
-    package.mkdir(parents=True)
-    shutil.copyfile(Path(__file__).with_name("fake_vllm.py"), package / "api_server.py")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "fake"), str(ROOT)]))
-    monkeypatch.setenv("FAKE_VLLM", "well")
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    return folder
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> VllmServer:
-    return VllmServer(SETTINGS, PYTHON, tmp_path / "var")
 
 
 def an_adapter(folder: Path, **told: Any) -> Path:
@@ -153,9 +129,10 @@ def test_a_server_that_dies_while_it_starts_is_told_with_its_last_words(
     assert not [member for member in psutil.Process().children() if member.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.usefixtures("server")
 def test_a_server_that_never_answers_is_given_up(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_VLLM", "silent")
-    impatient = SETTINGS.model_copy(update={"start_seconds": 0.5})
+    impatient = SETTINGS.model_copy(update={"dtype": "float32", "start_seconds": 0.5})
     with (
         pytest.raises(BackendError, match=r"did not answer within 0\.5 s"),
         VllmServer(impatient, PYTHON, tmp_path).serving(model),
@@ -164,6 +141,7 @@ def test_a_server_that_never_answers_is_given_up(model: Path, tmp_path: Path, mo
     assert not psutil.Process().children()
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_nothing_is_left_when_mimir_is_ended(number: signal.Signals, model: Path, tmp_path: Path) -> None:
     parent = start_mimir(model, tmp_path)
@@ -189,7 +167,7 @@ def test_nothing_is_left_when_a_member_is_killed(victim: int, server: VllmServer
 def start_mimir(model: Path, folder: Path) -> "subprocess.Popen[str]":
     """Start a process that serves until it is ended."""
     return subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(ROOT / "params.yaml"), str(model), str(folder)],
+        [sys.executable, "-c", SERVE, str(paths.PARAMS), str(model), str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
