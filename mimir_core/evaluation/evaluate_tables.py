@@ -74,9 +74,10 @@ def write_tables(report: Mapping[str, Any], compared: Sequence[Compared]) -> str
     parts = [
         "# Evaluation",
         about,
-        *_tables(variants),
-        "## Differences\nOf `root_cause_top1`, paired by case.\n",
+        "## Differences of `root_cause_top1`, paired by case",
         "\n".join(f"- {escape.markdown(one.sentence)}" for one in compared),
+        "## Variants",
+        *_tables(variants),
     ]
     if ablations:
         parts += [
@@ -101,12 +102,12 @@ def _tables(variants: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Three tables, since one would be too wide to read."""
     for title, names in (("Right answers", SHARES[:5]), ("Sound answers", SHARES[5:]), ("Confidence and cost", _SCALED)):
         rows = [[_shown(name), *(told(figures, column) for column in names)] for name, figures in variants.items()]
-        yield f"## {title}\n\n{_table(['', *names], rows)}"
+        yield f"### {title}\n\n{_table(['', *names], rows)}"
     counted = {name: figures["counts"] for name, figures in variants.items() if figures["counts"].get("missing") is not None}
     if counted:
         columns = ["missing", "failed", "unread", "refused", "confident"]
         rows = [[_shown(name), *(str(counts[column]) for column in columns)] for name, counts in counted.items()]
-        yield f"## Counts\n\n{_table(['', *columns], rows)}"
+        yield f"### Counts\n\n{_table(['', *columns], rows)}"
 
 
 def _shown(variant: str) -> str:
