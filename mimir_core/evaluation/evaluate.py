@@ -105,6 +105,8 @@ def _measure_model(
         valid = [None if one is None else float(one.verdict is not None) for one in read]
         scores[example.id] = {**score_answer(said[-1], example.diagnosis, rules), **dict(zip(FORM, valid, strict=True))}
     counts = {
+        "guided": len(answers.guided),
+        "unguided": len(answers.unguided),
         "missing": len(examples) - len(asked),
         "failed": sum(one.failed is not None for one in scored),
         "unread": sum(one.verdict is None for one in said),

@@ -103,9 +103,9 @@ def _tables(variants: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for title, names in (("Right answers", SHARES[:5]), ("Sound answers", SHARES[5:]), ("Confidence and cost", _SCALED)):
         rows = [[_shown(name), *(told(figures, column) for column in names)] for name, figures in variants.items()]
         yield f"### {title}\n\n{_table(['', *names], rows)}"
-    counted = {name: figures["counts"] for name, figures in variants.items() if figures["counts"].get("missing") is not None}
+    counted = {name: figures["counts"] for name, figures in variants.items() if "missing" in figures["counts"]}
     if counted:
-        columns = ["missing", "failed", "unread", "refused", "confident"]
+        columns = list(next(iter(counted.values())))
         rows = [[_shown(name), *(str(counts[column]) for column in columns)] for name, counts in counted.items()]
         yield f"### Counts\n\n{_table(['', *columns], rows)}"
 

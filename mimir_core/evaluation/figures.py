@@ -42,7 +42,7 @@ def measure(
         scores: Of every case.
         confidences: Of the answers that state one, and whether each was right.
         answers: The generations that were scored; none where no model was asked.
-        counts: What else is told: cases that were missing, failed, could not be read.
+        counts: What else is told: answers of each kind, cases that were missing, failed, could not be read.
     """
     means = {name: _mean([score for case in scores.values() if (score := case[name]) is not None]) for name in SHARES}
     calibration = calibration_of(*zip(*confidences, strict=True))._asdict() if confidences else {}

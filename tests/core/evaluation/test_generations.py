@@ -26,7 +26,8 @@ def test_an_answer_that_cannot_be_read_is_wrong_and_counted(variant: str, text: 
     told = measured.scores["a"]
     assert (told["root_cause_top1"], told["abstention"], told["schema_valid"], told["schema_valid_guided"]) == (0, 0, 0, 0)
     assert (told["citation_precision"], told["unsupported_claims"], told["safe_actions"]) == (None, None, None)
-    assert measured.figures["counts"] == {"missing": 3, "failed": 0, "unread": 1, "refused": 0, "confident": 0}
+    counts = {"guided": 1, "unguided": 1, "missing": 3, "failed": 0, "unread": 1, "refused": 0, "confident": 0}
+    assert measured.figures["counts"] == counts
 
 
 def test_an_unknown_key_is_no_such_answer(score: Score, write: Write) -> None:
