@@ -68,7 +68,7 @@ def _serve_by_vllm(folder: Path, adapters: dict[str, Path], port: int) -> None:
                 sys.stdout.flush()
                 served.wait()
             finally:
-                key.unlink()
+                key.unlink(missing_ok=True)
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
 
