@@ -91,8 +91,6 @@ app.add_typer(feedback, name="feedback")
 app.add_typer(keys, name="keys")
 app.add_typer(train, name="train")
 app.add_typer(models, name="models")
-
-
 app.add_typer(serve, name="serve")
 app.command()(api)
 app.command()(work)

@@ -69,6 +69,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     (tmp_path / "dvc.yaml").write_text(PIPELINE.format(python=sys.executable))
     (tmp_path / "reports").mkdir()
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=tmp_path, check=True)
+    with (tmp_path / ".dvc" / "config").open("a") as config:  # as in the project: else DVC's helpers count as the stage's
+        config.write("    analytics = false\n    check_update = false\n")
     for name, folder in {"ROOT": "", "VAR": "var", "STATUS": "var/status", "REPORTS": "reports"}.items():
         monkeypatch.setattr(paths, name, tmp_path / folder)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
@@ -133,8 +135,7 @@ def test_the_loop_measures_each_stage_and_stops_at_the_first_that_fails(write: W
 
     write("teach", FAIL)
     read, teach = run_loop(None, said.append)
-    assert read.state == "cached"
-    assert read.peak_mib < 100  # no stage ran; on a busy machine a short-lived helper of DVC's own may be seen
+    assert (read.state, read.peak_mib) == ("cached", 0)
     assert teach.state == "failed"
     assert type(teach.error) is InputError
     assert json.loads((paths.VAR / "loop.json").read_text())[-1]["error"] == "line 7 is no chat (teach.py:2)"
