@@ -20,7 +20,7 @@ TUNED = MODELS / "tuned"
 MERGED = TUNED / "merged"
 QUANTIZED = MODELS / "quantized"
 IMPORTED = MODELS / "imported"
-CANDIDATES = {"tuned": TUNED / "merged", "gptq": QUANTIZED / "gptq", "awq": QUANTIZED / "awq"}
+CANDIDATES = {"tuned": MERGED, "gptq": QUANTIZED / "gptq", "awq": QUANTIZED / "awq"}
 """The model folders that may become the champion, by variant."""
 CHALLENGER = MODELS / "challenger.json"
 CHAMPION = MODELS / "champion.json"

@@ -4,11 +4,31 @@ import base64
 import json
 import random
 import string
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from mimir_core.analysis.signs import SignTable, read_signs
+from mimir_core.config import Params, read_params
+from mimir_core.safety.policy import SafetyRules, read_safety_rules
+
 pytest_plugins = ["gates", "model_server", "stores"]
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    return read_params(Path(__file__).parents[1] / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def table() -> SignTable:
+    return read_signs()
+
+
+@pytest.fixture(scope="session")
+def rules() -> SafetyRules:
+    return read_safety_rules()
 
 
 class PlantedSecret(NamedTuple):

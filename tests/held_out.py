@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mimir_core.analysis.signs import SignTable, read_signs
-from mimir_core.config import Params, read_params
+from mimir_core.analysis.signs import SignTable
+from mimir_core.config import Params
 from mimir_core.evaluation.evaluate import Evaluated, evaluate
 from mimir_core.evaluation.generations import Generation
 from mimir_core.evaluation.variants import variant_of, write_question
@@ -29,24 +28,9 @@ from mimir_core.records import (
     Measurement,
     Verdict,
 )
-from mimir_core.safety.policy import SafetyRules, read_safety_rules
+from mimir_core.safety.policy import SafetyRules
 
 DB, WEB, QUEUE = "shop-db", "shop-web", "shop-queue"
-
-
-@pytest.fixture(scope="session")
-def params() -> Params:
-    return read_params(Path(__file__).parents[1] / "params.yaml")
-
-
-@pytest.fixture(scope="session")
-def table() -> SignTable:
-    return read_signs()
-
-
-@pytest.fixture(scope="session")
-def rules() -> SafetyRules:
-    return read_safety_rules()
 
 
 def metric(component: str, subject: str, before: float, after: float, score: float) -> Evidence:

@@ -16,7 +16,7 @@ from mimir_core.errors import InputError
 from mimir_core.evaluation.variants import Choice, Variant
 from mimir_core.reasoning.model import judge
 from mimir_core.reasoning.prompt import Prompt
-from mimir_core.reasoning.reply import parse_steps
+from mimir_core.reasoning.reply import outermost_braces, parse_steps
 from mimir_core.reasoning.steps import Blamed, Steps
 from mimir_core.reasoning.verify import Verified
 from mimir_core.records import Diagnosis, EvidencePack, FaultKind, Verdict
@@ -108,9 +108,8 @@ def _blamed(answer: Steps | Choice, suspects: Mapping[str, str]) -> tuple[tuple[
 
 
 def _parse_choice(text: str) -> Choice | None:
-    """Read the outermost braces, as :func:`parse_steps` does."""
     try:
-        return Choice.model_validate_json(text[text.find("{") : text.rfind("}") + 1].encode(errors="replace"))
+        return Choice.model_validate_json(outermost_braces(text))
     except ValidationError:
         return None
 

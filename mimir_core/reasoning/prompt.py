@@ -3,7 +3,7 @@
 Comes in: a pack, trimmed by :func:`focus` to what a model is shown. Goes out: two messages, and what the short keys in them stand
 for: ``e1`` is a piece of evidence, ``c1`` a suspect. Surprises: suspects are shuffled by a seed and the evidence stands in their
 order, so that no place tells what the evidence engine, or a writer, thinks; with hints a line of its own says it. Instructions
-are a file of their own (``prompts/diagnose.md``) whose hash names the version of the prompt.
+are a file of their own (``prompts/diagnose.md``); its hash, with that of this code, names the version of the prompt.
 """
 
 import random
@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 from mimir_core.analysis.last_words import LAST_WORDS
 from mimir_core.config import PromptSettings
+from mimir_core.reasoning import claims
 from mimir_core.reasoning.claims import claim_about
 from mimir_core.records import Candidate, Evidence, EvidenceKind, EvidencePack, FaultKind, Outcome, content_hash
 from mimir_core.safety.policy import SafetyRules
 from mimir_core.telemetry.signals import UNKNOWN_COMPONENT
 
 _INSTRUCTIONS = Path(__file__).with_name("prompts") / "diagnose.md"
+_WRITERS = (Path(__file__), Path(claims.__file__))
 _SAY_NOTHING_OF_A_CAUSE = frozenset({EvidenceKind.RUNBOOK, EvidenceKind.ALERT})
 """A page says what could be, an alert what is to be explained."""
 _QUOTED_CHARACTERS = 100
@@ -106,8 +108,8 @@ def instructions(rules: SafetyRules) -> str:
 
 
 def prompt_version(rules: SafetyRules) -> str:
-    """Return the hash that names this version of the instructions."""
-    return content_hash(instructions(rules))
+    """Return the hash that names this version: of the instructions, and of the code that writes what follows them."""
+    return content_hash([instructions(rules), *(file.read_text(encoding="utf-8") for file in _WRITERS)])
 
 
 def _in_turn(items: Iterable[Evidence], names: Sequence[str]) -> list[Evidence]:

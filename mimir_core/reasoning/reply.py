@@ -53,13 +53,17 @@ def parse_steps(text: str) -> Steps:
     Raises:
         InputError: There are none, or they are not as :class:`Steps` has them; says which part.
     """
-    braced = text[text.find("{") : text.rfind("}") + 1]
     try:
-        return Steps.model_validate_json(braced.encode(errors="replace"))
+        return Steps.model_validate_json(outermost_braces(text))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))[:80] or "the answer"
         raise InputError(f"{where}: {first['msg'][:200]}") from error
+
+
+def outermost_braces(text: str) -> bytes:
+    """Return what stands in them, with them; nothing where there are none."""
+    return text[text.find("{") : text.rfind("}") + 1].encode(errors="replace")
 
 
 def diagnosis_of(steps: Steps, prompt: Prompt, pack: EvidencePack, rules: SafetyRules) -> Verified:

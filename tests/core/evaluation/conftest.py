@@ -1,5 +1,5 @@
 """The fixtures of tests/held_out.py."""
 
-from held_out import cases, params, rules, score, table, write
+from held_out import cases, score, write
 
-__all__ = ["cases", "params", "rules", "score", "table", "write"]
+__all__ = ["cases", "score", "write"]

@@ -1,33 +1,16 @@
 """What the tests of learning share: the shipped settings, packs made of log lines, and no way out to the network."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from mimir_core.analysis.pack import EvidenceEngine
-from mimir_core.analysis.signs import SignTable, read_signs
-from mimir_core.config import Params, read_params
+from mimir_core.analysis.signs import SignTable
+from mimir_core.config import Params
 from mimir_core.records import EvidencePack, Incident
-from mimir_core.safety.policy import SafetyRules, read_safety_rules
 from mimir_core.telemetry.signals import Signals, Statement
 
 PackOf = Callable[..., EvidencePack]
-
-
-@pytest.fixture(scope="session")
-def params() -> Params:
-    return read_params(Path(__file__).parents[3] / "params.yaml")
-
-
-@pytest.fixture(scope="session")
-def table() -> SignTable:
-    return read_signs()
-
-
-@pytest.fixture(scope="session")
-def rules() -> SafetyRules:
-    return read_safety_rules()
 
 
 @pytest.fixture(scope="session")

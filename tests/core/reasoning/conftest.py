@@ -1,13 +1,13 @@
 """What the tests of the model reasoner share: the shipped settings, an incident with a cause, and a model that is scripted."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from held_out import metric
 from scripted_model import ScriptedModel
 
-from mimir_core.analysis.signs import SignTable, read_signs
-from mimir_core.config import Params, ReasonerSettings, read_params
+from mimir_core.analysis.signs import SignTable
+from mimir_core.config import Params, ReasonerSettings
 from mimir_core.reasoning.model import ModelReasoner
 from mimir_core.records import (
     Candidate,
@@ -18,29 +18,14 @@ from mimir_core.records import (
     Incident,
     Measurement,
 )
-from mimir_core.safety.policy import SafetyRules, read_safety_rules
+from mimir_core.safety.policy import SafetyRules
 
 Reasoner = Callable[..., ModelReasoner]
 
 
 @pytest.fixture(scope="session")
-def params() -> Params:
-    return read_params(Path(__file__).parents[3] / "params.yaml")
-
-
-@pytest.fixture(scope="session")
 def settings(params: Params) -> ReasonerSettings:
     return params.reasoner
-
-
-@pytest.fixture(scope="session")
-def table() -> SignTable:
-    return read_signs()
-
-
-@pytest.fixture(scope="session")
-def rules() -> SafetyRules:
-    return read_safety_rules()
 
 
 @pytest.fixture
@@ -50,13 +35,6 @@ def reasoner(params: Params, table: SignTable, rules: SafetyRules) -> Reasoner:
         return ModelReasoner(model, table, rules, params.model_copy(update={"reasoner": settings}))
 
     return asking
-
-
-def metric(component: str, subject: str, before: float, after: float, score: float) -> Evidence:
-    value = Measurement(before=before, after=after, noise=0.1 * before)
-    return Evidence(
-        kind=EvidenceKind.METRIC, component=component, subject=subject, origin="metrics.csv", value=value, score=score
-    )
 
 
 @pytest.fixture
