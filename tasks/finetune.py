@@ -17,7 +17,6 @@ from mimir_core.learning.splits import Split
 from mimir_core.learning.training import Job, checkpoint_folder
 from mimir_core.records import Chat
 from tasks import paths
-from tasks.base import MADE
 from tasks.files import read_records
 from tasks.training import tell
 
@@ -32,7 +31,7 @@ def finetune(params: Params) -> None:
     chats = {split: read_records(paths.SFT / f"{split.value}.jsonl", Chat) for split in Split}
     told = [[chat.id for chat in chats[Split.TRAIN]], settings.model_dump(), seed, _weights_hash(paths.BASE)]
     job = Job(paths.TUNED, checkpoint_folder(paths.CHECKPOINTS, "finetune", told), seed)
-    log, counts = teach(paths.BASE, chats, settings, job, learns_embeddings=params.model.base == MADE)
+    log, counts = teach(paths.BASE, chats, settings, job)
     measured = measure({"base": paths.BASE, "tuned": paths.TUNED / MERGED}, chats, settings.measured, seed)
     report = tell("finetune", log, settings, {"method": settings.method, **counts, "held_out": measured}, params)
     (paths.TUNED / "README.md").write_text(write_model_card(report, params), encoding="utf-8")

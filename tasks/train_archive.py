@@ -62,7 +62,7 @@ def export_training(params: Params, out: Path) -> dict[str, Any]:
     chats = {split: len(read_records(file, Chat)) for split, file in data.items()}
     settings = settings_of(params)
     base = hash_base(settings)
-    if settings.learns_embeddings and not base:
+    if settings.base == MADE and not base:
         raise InputError(f"{paths.BASE}: holds no model: run `dvc repro base`")
     members: dict[str, Path | str] = {
         archive.SETTINGS: write_settings(settings),
@@ -115,7 +115,6 @@ def settings_of(params: Params) -> TrainingSettings:
     return TrainingSettings(
         base=params.model.base,
         seed=params.model.seed,
-        learns_embeddings=params.model.base == MADE,
         finetune=params.sizes.finetune,
     )
 

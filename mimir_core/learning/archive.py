@@ -35,8 +35,7 @@ _MOST_JSON_BYTES = 4_000_000
 _CHUNK = 1 << 20
 _FLOATS = {"F16", "BF16", "F32"}
 _HEAD = "lm_head.weight"
-_EMBEDDINGS = {"embed_tokens", "lm_head"}
-_SAID = {"base_model_name_or_path", "inference_mode", "peft_version", "target_modules", "modules_to_save", "ensure_weight_tying"}
+_SAID = {"base_model_name_or_path", "inference_mode", "peft_version", "target_modules"}
 """What the configuration of an adapter may say as it likes, or within what is checked."""
 _WRAPPED = "base_model.model."
 """Before the name of each weight of an adapter, after that in its base."""
@@ -52,8 +51,6 @@ class TrainingSettings(Settings):
     base: str
     """``model.base`` of params.yaml."""
     seed: int = Field(ge=0)
-    learns_embeddings: bool
-    """Whether embeddings are trained beside the adapter: so for a base that was made from scratch."""
     finetune: FinetuneSettings
 
 
@@ -226,10 +223,9 @@ def check_weights(folder: Path, expected: Expected) -> None:
     if expected.settings.finetune.method == "full":
         _check_shapes(FULL_WEIGHTS, _read_weights(folder / FULL_WEIGHTS), base, _with_head(base))
         return
-    targets, saved = _check_adapter_config(_read_json(folder / ADAPTER_CONFIG), expected.settings)
-    needed = _shapes_of_adapter(base, targets, saved, expected.settings.finetune.rank)
-    head = {f"{_WRAPPED}{name}": shape for name, shape in _with_head(base).items() if name == _HEAD and saved}
-    _check_shapes(ADAPTER_WEIGHTS, _read_weights(folder / ADAPTER_WEIGHTS), needed, head | needed)
+    targets = _check_adapter_config(_read_json(folder / ADAPTER_CONFIG), expected.settings)
+    needed = _shapes_of_adapter(base, targets, expected.settings.finetune.rank)
+    _check_shapes(ADAPTER_WEIGHTS, _read_weights(folder / ADAPTER_WEIGHTS), needed, needed)
 
 
 # --- what is in an archive --------------------------------------------------------------------------------------
@@ -343,8 +339,8 @@ def _read_result(path: Path) -> Result:
         raise InputError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _check_adapter_config(config: Mapping[str, Any], settings: TrainingSettings) -> tuple[list[str], list[str]]:
-    """Return the names of the adapted and of the wholly trained modules; all else must be what the library does by itself.
+def _check_adapter_config(config: Mapping[str, Any], settings: TrainingSettings) -> list[str]:
+    """Return the names of the adapted modules; all else must be what the library does by itself.
 
     Some of its keys name modules to import or change what weights mean: none of them may be set.
     """
@@ -355,20 +351,13 @@ def _check_adapter_config(config: Mapping[str, Any], settings: TrainingSettings)
     for key, value in config.items():
         if key not in _SAID and value != fixed.get(key):
             raise InputError(f"{ADAPTER_CONFIG}: {key}: is {value!r:.80}, the settings make it {fixed.get(key)!r:.80}")
-    targets, saved = config.get("target_modules"), config.get("modules_to_save") or []
-    if not _are_names(targets) or not targets:
+    targets = config.get("target_modules")
+    if not isinstance(targets, list) or not targets or not all(isinstance(name, str) for name in targets):
         raise InputError(f"{ADAPTER_CONFIG}: target_modules: is {targets!r:.80}, no list of names")
-    may_save = _EMBEDDINGS if settings.learns_embeddings else set()
-    if not _are_names(saved) or {name.rpartition(".")[2] for name in saved} - may_save:
-        raise InputError(f"{ADAPTER_CONFIG}: modules_to_save: is {saved!r:.80}, the settings allow {sorted(may_save)}")
-    return targets, saved
+    return targets
 
 
-def _are_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-def _shapes_of_adapter(base: Mapping[str, list[int]], targets: list[str], saved: list[str], rank: int) -> dict[str, list[int]]:
+def _shapes_of_adapter(base: Mapping[str, list[int]], targets: list[str], rank: int) -> dict[str, list[int]]:
     shapes: dict[str, list[int]] = {}
     for name, shape in base.items():
         module = name.removesuffix(".weight")
@@ -377,8 +366,6 @@ def _shapes_of_adapter(base: Mapping[str, list[int]], targets: list[str], saved:
                 raise InputError(f"{ADAPTER_CONFIG}: target_modules: {module} of the base is no linear layer: {shape}")
             shapes[f"{_WRAPPED}{module}.lora_A.weight"] = [rank, shape[1]]
             shapes[f"{_WRAPPED}{module}.lora_B.weight"] = [shape[0], rank]
-        elif _is_among(module, saved):
-            shapes[f"{_WRAPPED}{name}"] = shape
     if not any(name.endswith(".lora_A.weight") for name in shapes):
         raise InputError(f"{ADAPTER_CONFIG}: target_modules: {targets!r:.80} names nothing in the base")
     return shapes

@@ -2,9 +2,9 @@
 
 Comes in: a folder of the Hugging Face format, chats of the training and of the dev split. Goes out: ``adapter`` (not where all
 weights are trained) and ``merged``, both safetensors. Method: QLoRA (Dettmers et al., 2023): the base in NF4 with double
-quantization, low-rank adapters (Hu et al., 2021) on all linear layers; the loss is that of the answers alone. Surprises: a base
-that was made from scratch also learns its embeddings, since its texts were few; chats that are longer than the model's context
-are dropped and counted, never cut.
+quantization, low-rank adapters (Hu et al., 2021) on all linear layers; the loss is that of the answers alone. Surprises: the
+embeddings stay those of the base, since a server that adds adapters cannot take others; chats that are longer than the model's
+context are dropped and counted, never cut.
 """
 
 import os
@@ -74,7 +74,7 @@ def context_of(model: PreTrainedModel) -> int:
 
 
 def finetune(
-    base: Path, chats: Mapping[Split, Sequence[Chat]], settings: FinetuneSettings, job: Job, *, learns_embeddings: bool
+    base: Path, chats: Mapping[Split, Sequence[Chat]], settings: FinetuneSettings, job: Job
 ) -> tuple[TrainingLog, dict[str, int]]:
     """Teach the model in ``base`` the answers of the training split; return how it went, and counts.
 
@@ -84,7 +84,6 @@ def finetune(
             and the best weights stay.
         settings: The ``finetune`` section of the profile.
         job: Its ``out`` receives ``adapter`` and ``merged``.
-        learns_embeddings: Whether embeddings are trained beside the adapter.
 
     Raises:
         EmptyStageError: No chat fits into the model's context.
@@ -120,7 +119,7 @@ def finetune(
         train_dataset=_rows(learned.kept, tokenizer),
         eval_dataset=_rows(watched.kept, tokenizer),
         processing_class=tokenizer,
-        peft_config=None if is_full else _adapter(settings, learns_embeddings=learns_embeddings),
+        peft_config=None if is_full else _adapter(settings),
         callbacks=[EarlyStoppingCallback(settings.patience)],
     )
     taught: Any = trainer.model
@@ -148,15 +147,13 @@ def merge(base: Path, adapter: Path, out: Path) -> None:
     save(merged.merge_and_unload(), tokenizer, out)
 
 
-def _adapter(settings: FinetuneSettings, *, learns_embeddings: bool) -> LoraConfig:
+def _adapter(settings: FinetuneSettings) -> LoraConfig:
     return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=0.0,
         target_modules="all-linear",
-        modules_to_save=["embed_tokens"] if learns_embeddings else None,
         task_type="CAUSAL_LM",
-        ensure_weight_tying=learns_embeddings,
     )
 
 

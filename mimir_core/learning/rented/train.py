@@ -72,7 +72,7 @@ def train(limit: int | None, *, resume: bool) -> None:
     base = HERE / "base" if sources["base"] else Path(settings.base)
     job = Job(OUT, checkpoints, settings.seed)
     began = time.monotonic()
-    log, counts = finetune(base, chats, settings.finetune, job, learns_embeddings=settings.learns_embeddings)
+    log, counts = finetune(base, chats, settings.finetune, job)
     if not IS_FIRST:
         return
     result = Result.model_validate(

@@ -158,7 +158,7 @@ def test_the_code_that_travels_is_the_code_that_stays(home: Home) -> None:
 def test_both_sides_train_alike(home: Home, returned: Path) -> None:
     chats = {split: read_records(paths.SFT / f"{split.value}.jsonl", Chat) for split in Split}
     job = Job(returned.parent / "here", returned.parent / "checkpoints", home.params.model.seed)
-    finetune(paths.BASE, chats, home.params.sizes.finetune, job, learns_embeddings=True)
+    finetune(paths.BASE, chats, home.params.sizes.finetune, job)
     here, there = load_file(job.out / WEIGHTS), load_file(returned / WEIGHTS)
     assert set(here) == set(there)
     assert all(torch.allclose(here[name], there[name], atol=1e-5) for name in here)
