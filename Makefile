@@ -30,7 +30,7 @@ run: setup  ## Index the runbooks, then diagnose the shipped incidents under Pre
 	@echo "3/3 mimir nightly: a diagnosis of every case in data/incidents (a minute)" >&2
 	@$(BIN)/mimir nightly
 
-loop: setup  ## Run every stage, from documents to the quantized model: time, memory and size of each
+loop: setup setup-vllm  ## Run every stage, from documents to the gate: time, memory and size of each
 	@$(BIN)/mimir loop
 
 test: setup  ## Run what CI runs: ruff, mypy, lint-imports, pytest

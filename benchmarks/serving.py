@@ -7,16 +7,14 @@ Every server is ended by SIGKILL of the process that serves it; then its process
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import psutil
 
+from mimir_core.backends.load import Bare
 from mimir_core.config import read_params
 from tasks import paths, wiring
 
-QUESTION_TOKENS, ANSWER_TOKENS = 200, 128
 BATCHES = (1, 32)
 END_SECONDS = 30
 
@@ -35,20 +33,9 @@ def measure(folder: Path) -> str:
     parent = subprocess.Popen([sys.executable, __file__, "--serve", folder], stdout=subprocess.PIPE, text=True)
     guard, url, model, key = next(iter(parent.stdout or ())).split()
     started = time.monotonic() - began
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=600, trust_env=False) as client:
-
-        def ask(number: int) -> int:
-            question = [10 + (7 * number + place) % 240 for place in range(QUESTION_TOKENS)]
-            asked = {"model": model, "prompt": question, "max_tokens": ANSWER_TOKENS, "ignore_eos": True, "seed": number}
-            return int(client.post("/completions", json=asked).raise_for_status().json()["usage"]["completion_tokens"])
-
-        ask(0)
-        rates = []
-        for batch in BATCHES:
-            asked_at = time.monotonic()
-            with ThreadPoolExecutor(batch) as pool:
-                tokens = sum(pool.map(ask, range(1, batch + 1)))
-            rates.append(f"{tokens / (time.monotonic() - asked_at):.0f}")
+    bare = Bare(url, key, model)
+    bare.measure_rate(1)  # the first one warms up
+    rates = [f"{bare.measure_rate(batch):.0f}" for batch in BATCHES]
     family = [psutil.Process(int(guard)), *psutil.Process(int(guard)).children(recursive=True)]
     parent.kill()
     parent.wait()

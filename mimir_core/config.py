@@ -543,6 +543,19 @@ class QuantizeSettings(Settings):
     """Held-out incidents that each format is asked about."""
 
 
+class DeploySettings(Settings):
+    """Models in, their answers to the held-out cases out."""
+
+    cases: int = Field(ge=1)
+    """Held-out cases that every variant is asked about."""
+    ablations: dict[str, tuple[int, ...]]
+    """Other amounts of what a prompt shows (``top_k``, ``max_evidence``, ``max_suspects``) that the tuned model is asked with."""
+    concurrency: int = Field(ge=1)
+    """Questions that are open at the same time."""
+    answer_tokens: int = Field(ge=16)
+    """Longer answers are cut off. Beside a question they must fit into ``base.context``."""
+
+
 class Profile(Settings):
     """How large the learning loop is: one section a stage."""
 
@@ -551,6 +564,7 @@ class Profile(Settings):
     base: BaseSettings
     finetune: FinetuneSettings
     quantize: QuantizeSettings
+    deploy: DeploySettings
 
 
 class ModelSettings(Settings):

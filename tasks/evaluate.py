@@ -16,6 +16,7 @@ from mimir_core.evaluation.evaluate_page import render_page
 from mimir_core.evaluation.evaluate_tables import compare_pairs, write_tables
 from mimir_core.evaluation.generations import Generation
 from mimir_core.evaluation.judge_calibration import report_judges
+from mimir_core.evaluation.variants import choose_cases
 from mimir_core.learning.gate import CaseScores
 from mimir_core.learning.judged import read_judged
 from mimir_core.learning.measure import trivial_choices
@@ -35,7 +36,7 @@ _NO_DRIFT = "the gate looks for it: reports/gate.json, data_like_the_champions"
 def evaluate(params: Params) -> None:
     """Write reports/evaluate.json, .md and .html, and data/outcomes.jsonl."""
     table, rules = read_signs(), read_safety_rules()
-    examples = read_records(paths.HELD_OUT, Example)
+    examples = choose_cases(read_records(paths.HELD_OUT, Example), params.sizes.deploy.cases)
     evaluated = score(
         examples,
         read_records(paths.GENERATIONS, Generation),

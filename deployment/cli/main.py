@@ -44,6 +44,9 @@ class Stage(StrEnum):
     BASE = "base"
     FINETUNE = "finetune"
     QUANTIZE = "quantize"
+    DEPLOY = "deploy"
+    EVALUATE = "evaluate"
+    GATE = "gate"
 
 
 @app.callback()

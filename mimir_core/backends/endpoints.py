@@ -7,6 +7,7 @@ event loop of that call; nothing is sent to where an endpoint redirects, and no 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from itertools import islice
@@ -49,6 +50,8 @@ class Outcome(NamedTuple):
     place: int
     """Of the request in its batch, from 0."""
     answer: Answered | BackendError
+    seconds: float
+    """From the first try to the last token."""
 
 
 class ModelEndpoint:
@@ -92,10 +95,12 @@ class ModelEndpoint:
         """
 
         async def attempt(place: int, request: Request) -> Outcome:
+            began = time.monotonic()
             try:
-                return Outcome(place, await self._answer(model, request))
+                answer: Answered | BackendError = await self._answer(model, request)
             except BackendError as error:
-                return Outcome(place, error)
+                answer = error
+            return Outcome(place, answer, time.monotonic() - began)
 
         waiting = enumerate(requests)
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import httpx
+import psutil
 
 from mimir_core.config import ServeSettings
 from mimir_core.errors import BackendError, InputError, ParamsError
@@ -36,6 +37,7 @@ ANSWER_SECONDS = 60
 """For one token, on a machine that is busy."""
 LAST_LINES = 10
 """Of the log, in an error."""
+_MIB = 1 << 20
 _NAMED_ERROR = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception): .*")
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
 """No telemetry, and no hub: what is served lies here."""
@@ -56,6 +58,33 @@ class Served:
     """What callers send as ``Authorization: Bearer``."""
     process: subprocess.Popen[bytes] = field(repr=False)
     """The guard; it ends when vLLM does."""
+
+    def engine(self) -> str:
+        """Return who serves, with its version.
+
+        Raises:
+            BackendError: It does not say.
+        """
+        try:
+            told = httpx.get(f"{self.url.removesuffix('/v1')}/version", timeout=ANSWER_SECONDS, trust_env=False)
+            version = told.raise_for_status().json()["version"]
+        except httpx.HTTPError as error:
+            raise BackendError(f"{self.url}: the server does not tell its version: {error}") from error
+        return f"vllm {version}"
+
+    def resident_mib(self) -> float:
+        """Return the memory of all processes of the server, each with the pages that it shares; not that of an accelerator."""
+        members = psutil.Process(self.process.pid).children(recursive=True)
+        return float(round(sum(member.memory_info().rss for member in members) / _MIB, 1))
+
+    def check(self) -> None:
+        """Do nothing.
+
+        Raises:
+            BackendError: vLLM ended by itself.
+        """
+        if self.process.poll() is not None:
+            self.wait()
 
     def wait(self) -> NoReturn:
         """Return never.

@@ -7,7 +7,7 @@ order; without passages there is room for as much more of the other evidence; th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -18,7 +18,7 @@ from mimir_core.config import PromptSettings, Settings
 from mimir_core.errors import InputError
 from mimir_core.reasoning.prompt import Prompt, focus, write_prompt
 from mimir_core.reasoning.steps import Blamed, Steps
-from mimir_core.records import Example, FaultKind, Verdict
+from mimir_core.records import Example, FaultKind, Verdict, content_hash
 from mimir_core.safety.policy import SafetyRules
 
 _CHOOSE = Path(__file__).with_name("prompts") / "choose.md"
@@ -80,6 +80,21 @@ def variant_of(name: str) -> Variant:
     if found is None or key not in PromptSettings.model_fields:
         raise InputError(f"{name!r:.80} is no variant of the evaluation")
     return Variant("tuned", shown={str(key): int(found[2])})
+
+
+def ablations_of(amounts: Mapping[str, Iterable[int]]) -> list[str]:
+    """Return the names of the variants that show other amounts.
+
+    >>> ablations_of({"top_k": (0, 1)})
+    ['ablation:top_k=0', 'ablation:top_k=1']
+    """
+    return [f"ablation:{key}={amount}" for key, values in amounts.items() for amount in values]
+
+
+def choose_cases(examples: Sequence[Example], count: int) -> list[Example]:
+    """Return ``count`` of the held-out cases, or all where there are fewer; which ones the hashes of their ids decide."""
+    chosen = sorted((example.id for example in examples), key=lambda case: content_hash(case, 64))[:count]
+    return [example for example in examples if example.id in chosen]
 
 
 def write_question(example: Example, variant: Variant, rules: SafetyRules, prompts: PromptSettings) -> Prompt:

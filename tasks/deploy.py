@@ -1,0 +1,181 @@
+"""What `mimir stage deploy`, and so `dvc repro`, runs: models and held-out cases in, what each wrote and how fast out.
+
+Surprises: each model is served once, by vLLM, and asked everything while it is up; an answer that did not come is a line that
+says why, but a server that died ends the stage, since that tells nothing of its model. The report holds times and memory of this
+machine, so that it differs from run to run; nothing that decides reads it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from mimir_core.backends.endpoints import ModelEndpoint, Outcome, Request
+from mimir_core.backends.load import Bare
+from mimir_core.backends.vllm_server import MODEL, Served
+from mimir_core.config import Params
+from mimir_core.errors import BackendError, InputError
+from mimir_core.evaluation.generations import Generation
+from mimir_core.evaluation.variants import VARIANTS, ablations_of, choose_cases, variant_of, write_question
+from mimir_core.learning.finetune import ADAPTER
+from mimir_core.reasoning.reply import parse_steps
+from mimir_core.records import Example, Message
+from mimir_core.safety.policy import SafetyRules, read_safety_rules
+from tasks import paths, wiring
+from tasks.files import read_records, write_records, write_report
+
+logger = logging.getLogger(__name__)
+
+_TUNED = "tuned"
+_REPORTED = {_TUNED: "bf16"}
+"""The merged model is called by its format, beside the quantized ones."""
+_BATCHES = (1, 32)
+_ROUNDS = 3
+"""Of Mimir's client against a bare one; the median counts."""
+_SHARED_CHATS, _SHARED_TOKENS = 64, 64
+"""Chats of a round, and tokens of an answer: short ones, in which a client's own time weighs most."""
+_PROGRESS = 100
+"""Answers between two lines of progress."""
+
+
+class Question(NamedTuple):
+    """What is asked of whom about which case."""
+
+    variant: str
+    case: str
+    guided: bool
+    request: Request
+
+
+def deploy(params: Params) -> None:
+    """Write data/generations.jsonl and reports/deploy.json.
+
+    Raises:
+        BackendError: A server did not start, or died.
+    """
+    examples = choose_cases(read_records(paths.HELD_OUT, Example), params.sizes.deploy.cases)
+    if not examples:
+        raise InputError(f"{paths.HELD_OUT}: holds no case: nothing can be asked")
+    rules = read_safety_rules()
+    server = wiring.model_server_from(params)
+    generations: list[Generation] = []
+    told: dict[str, dict[str, Any]] = {}
+    share, engine = None, ""
+    for name, folder in {"base": paths.BASE, **paths.CANDIDATES}.items():
+        adapters = _adapters() if name == "base" else {}
+        questions = list(write_questions(name, examples, rules, params))
+        began = time.monotonic()
+        with server.serving(folder, adapters) as served:
+            start, engine = round(time.monotonic() - began, 1), served.engine()
+            for model in served.models:
+                reported = _REPORTED.get(name, name) if model == MODEL else model
+                told[reported] = {"start_s": start, **_try(served, model, examples[0], rules, params)}
+                logger.info("deploy: %s: %s", reported, told[reported])
+            if name == _TUNED:
+                share = _client_share(served, questions, params)
+            generations += _ask(_endpoint(served, MODEL, params, params.sizes.deploy.answer_tokens), questions, served, params)
+    write_records(paths.GENERATIONS, generations)
+    failed = sum(one.failed is not None for one in generations)
+    report = {"profile": params.profile, "engine": engine, "cases": len(examples), "answers": len(generations), "failed": failed}
+    write_report(paths.REPORTS / "deploy.json", {**report, "variants": told, "client_share_of_raw_throughput": share})
+    logger.info("deploy: %s answers, %s of them failed", len(generations), failed)
+
+
+def write_questions(served: str, examples: Sequence[Example], rules: SafetyRules, params: Params) -> Iterator[Question]:
+    """Yield what a served model is asked: of each variant every case, free and held to the schema; of ablations only held."""
+    ablations = ablations_of(params.sizes.deploy.ablations)
+    for name in (*VARIANTS, *ablations):
+        variant = variant_of(name)
+        if variant.served != served:
+            continue
+        for example in examples:
+            prompt = write_question(example, variant, rules, params.prompt)
+            messages = (Message(role="system", content=prompt.system), Message(role="user", content=prompt.user))
+            for guided in (True,) if name in ablations else (False, True):
+                schema = variant.form.model_json_schema() if guided else None
+                yield Question(name, example.id, guided, Request(messages, schema))
+
+
+def _adapters() -> dict[str, Path]:
+    """Return the adapter of the tuned model, which its base serves beside itself; none where all weights were trained."""
+    folder = paths.TUNED / ADAPTER
+    return {ADAPTER: folder} if folder.is_dir() else {}
+
+
+def _endpoint(served: Served, model: str, params: Params, most_tokens: int) -> ModelEndpoint:
+    told = {"provider": "openai", "model": model, "max_output_tokens": most_tokens}
+    return ModelEndpoint(served.url, served.key, params.reasoner.model_copy(update=told))
+
+
+def _try(served: Served, model: str, example: Example, rules: SafetyRules, params: Params) -> dict[str, Any]:
+    """Return how fast a model writes, what it holds, and whether one answer that is held to the schema can be read."""
+    bare = Bare(served.url, served.key, model)
+    bare.measure_rate(1)  # the first one warms up
+    rates = {f"tokens_per_s_{batch}": round(bare.measure_rate(batch), 1) for batch in _BATCHES}
+    [question] = (one for one in write_questions(_TUNED, [example], rules, params) if one.guided and one.variant == _TUNED)
+    try:
+        answered = _endpoint(served, model, params, params.sizes.deploy.answer_tokens).ask(*question.request)
+        parse_steps(answered.text)
+    except (BackendError, InputError) as error:
+        smoke = str(error)
+    else:
+        smoke = "ok"
+    return {**rates, "memory_mib": served.resident_mib(), "smoke": smoke}
+
+
+def _client_share(served: Served, questions: Sequence[Question], params: Params) -> float:
+    """Return the throughput of Mimir's client as a share of that of a bare one: same chats, same server, in turn."""
+    requests = [one.request._replace(schema=None) for one in questions if not one.guided][:_SHARED_CHATS]
+    chats = [request.messages for request in requests]
+    bare = Bare(served.url, served.key, MODEL)
+    concurrency, endpoint = params.sizes.deploy.concurrency, _endpoint(served, MODEL, params, _SHARED_TOKENS)
+
+    def ours() -> float:
+        began = time.monotonic()
+        outcomes = _collect(endpoint, requests, concurrency)
+        seconds = time.monotonic() - began
+        return sum(one.answer.output_tokens for one in outcomes if not isinstance(one.answer, BackendError)) / seconds
+
+    def raw() -> float:
+        return bare.measure_raw(chats, concurrency, _SHARED_TOKENS)
+
+    raw()  # the server has read all questions then
+    return round(median(ours() / raw() for _ in range(_ROUNDS)), 3)
+
+
+def _ask(endpoint: ModelEndpoint, questions: Sequence[Question], served: Served, params: Params) -> list[Generation]:
+    """Return an answer, or why there is none, to each question, in their order."""
+    outcomes = _collect(endpoint, [one.request for one in questions], params.sizes.deploy.concurrency)
+    served.check()
+    return [_generation(question, outcome) for question, outcome in zip(questions, outcomes, strict=True)]
+
+
+def _collect(endpoint: ModelEndpoint, requests: Iterable[Request], concurrency: int) -> list[Outcome]:
+    async def collect() -> list[Outcome]:
+        outcomes = []
+        async for outcome in endpoint.ask_many(requests, concurrency):
+            outcomes.append(outcome)
+            if len(outcomes) % _PROGRESS == 0:
+                logger.info("deploy: %s answers", len(outcomes))
+        return outcomes
+
+    return sorted(asyncio.run(collect()), key=lambda outcome: outcome.place)
+
+
+def _generation(question: Question, outcome: Outcome) -> Generation:
+    answer = outcome.answer
+    failed = str(answer) if isinstance(answer, BackendError) else None
+    text, read, written = ("", 0, 0) if isinstance(answer, BackendError) else answer
+    return Generation(
+        variant=question.variant,
+        case=question.case,
+        guided=question.guided,
+        text=text,
+        input_tokens=read,
+        output_tokens=written,
+        seconds=round(outcome.seconds, 3),
+        failed=failed,
+    )
