@@ -37,6 +37,7 @@ class ModelServer(ThreadingHTTPServer):
     """An endpoint; each request takes the next deed of the script, the last one for ever."""
 
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Visit)

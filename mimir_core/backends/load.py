@@ -74,5 +74,5 @@ class Bare:
         try:
             tokens = asyncio.run(ask_all())
         except httpx.HTTPError as error:
-            raise BackendError(f"{self._url}: measuring its speed failed: {error or type(error).__name__}") from error
+            raise BackendError(f"{self._url}: measuring its speed failed: {str(error) or type(error).__name__}") from error
         return tokens / (time.monotonic() - began)
