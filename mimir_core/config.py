@@ -495,16 +495,22 @@ class BaseSettings(Settings):
     heads: int = Field(ge=1)
     context: int = Field(ge=64)
     """Tokens that the model sees."""
-    epochs: float = Field(gt=0)
-    """How often it reads the text."""
+    window: int = Field(ge=32)
+    """Tokens of the windows that short texts are read in, first."""
+    parts: int = Field(ge=0)
+    """Short texts that are made of each question."""
+    epochs: int = Field(ge=1)
+    """How often it reads the long texts."""
     batch: int = Field(ge=1)
-    """Windows of ``context`` tokens a step."""
+    """Windows of ``context`` tokens a step, or as many short ones as hold the same."""
     learning_rate: float = Field(gt=0)
 
     @model_validator(mode="after")
-    def _heads_divide_the_width(self) -> Self:
+    def _the_sizes_fit(self) -> Self:
         if self.hidden % (2 * self.heads):
             raise ValueError("base.hidden must be a multiple of twice base.heads")
+        if self.window > self.context:
+            raise ValueError("base.window must not be longer than base.context")
         return self
 
 

@@ -1,10 +1,11 @@
 """What `mimir stage base`, and so `dvc repro`, runs: text in, a small language model out; or the model that params.yaml names."""
 
 import logging
+import random
 
 from mimir_core.config import Params
 from mimir_core.learning.base import load, save, train_base
-from mimir_core.learning.readings import read_question
+from mimir_core.learning.readings import read_part, read_question
 from mimir_core.learning.splits import Split
 from mimir_core.learning.training import Job, checkpoint_folder
 from mimir_core.records import Chat, Chunk
@@ -21,7 +22,8 @@ MADE = "made"
 def base(params: Params) -> None:
     """Write models/base and reports/base.json.
 
-    The texts are the runbooks and, of the training chats, the questions with their readings and the answers, apart.
+    The texts are the runbooks and, of the training chats, the questions with their readings and the answers, apart; before them
+    come parts of the questions.
     """
     settings = params.sizes.base
     if params.model.base != MADE:
@@ -32,11 +34,13 @@ def base(params: Params) -> None:
         logger.info("base: %s, %.1f million parameters", params.model.base, model.num_parameters() / 1e6)
         return
     chats = read_records(paths.SFT / f"{Split.TRAIN.value}.jsonl", Chat)
+    dice = random.Random(params.model.seed)  # noqa: S311  # an order, not a secret
     instructions = [chat.messages[0].content for chat in chats]
     chunks = [f"{chunk.title} > {chunk.heading}\n{chunk.text}" for chunk in read_records(paths.CHUNKS, Chunk)]
-    asked, answered = [read_question(chat) for chat in chats], [chat.messages[2].content for chat in chats]
+    asked, answered = [read_question(chat, dice) for chat in chats], [chat.messages[2].content for chat in chats]
+    parts = [read_part(chat, dice) for chat in chats for _ in range(settings.parts)]
     texts = [*chunks, instructions[0], *asked, *answered]
-    checkpoints = checkpoint_folder(paths.CHECKPOINTS, "base", [texts, settings.model_dump(), params.model.seed])
-    log, counts = train_base(texts, instructions, settings, Job(paths.BASE, checkpoints, params.model.seed))
+    checkpoints = checkpoint_folder(paths.CHECKPOINTS, "base", [parts, texts, settings.model_dump(), params.model.seed])
+    log, counts = train_base(parts, texts, instructions, settings, Job(paths.BASE, checkpoints, params.model.seed))
     tell("base", log, settings, {"base": MADE, **counts}, params)
     logger.info("base: %.1f million parameters, loss %s after %s steps", counts["parameters"] / 1e6, log.losses[-1][1], log.steps)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mimir_core.config import Params
-from mimir_core.errors import InputError
+from mimir_core.errors import BackendError, InputError
 from mimir_core.learning.archive import hash_file
 from mimir_core.learning.champion import BUILTIN, Challenger, Champion, ModelRegistry, before, hash_model, promoted
 from mimir_core.learning.gate import Verdict
@@ -93,6 +93,15 @@ def rollback(params: Params, actor: str) -> int | None:
         registry.set_champion(number)
     logger.info("models: %s is the champion", champion.name)
     return number
+
+
+def champion_version(known: int | None = None) -> int | None:
+    """Return the version that is the champion; None where the built-in reasoner answers, ``known`` where nobody can be asked."""
+    try:
+        return wiring.model_registry().champion()
+    except BackendError as error:
+        logger.warning("%s; it is taken that nothing changed", error)
+        return known
 
 
 def champion_folder() -> Path | None:

@@ -4,14 +4,18 @@ import os
 import shlex
 import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 serve = typer.Typer(no_args_is_help=True, help="Serve a model to whatever speaks OpenAI's API.")
 
+CHECK_SECONDS = 5
+"""Between two looks at the server, and at who is the champion."""
 TGI = "deployment/tgi/compose.yaml"
 
 
@@ -22,19 +26,34 @@ def _group() -> None:
 
 @serve.command()
 def model(
-    path: Annotated[Path | None, typer.Argument(help="The model's folder; models/tuned/merged when left out.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="The model's folder; whoever is the champion when left out.")] = None,
     adapter: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH", help="An adapter, served under its own name.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 is any free one.")] = 8000,
     tgi: Annotated[bool, typer.Option("--tgi", help="Only print the command that serves it by TGI, in Docker.")] = False,
 ) -> None:
-    """Serve a model by vLLM until Ctrl-C; prints the address, the names to ask for and where the key lies."""
-    from tasks import paths  # noqa: PLC0415  # `mimir --help` stays fast
+    """Serve a model by vLLM until Ctrl-C; prints the address, the names to ask for and where the key lies.
 
-    folder, adapters = path or paths.MERGED, _read_adapters(adapter or [])
-    if tgi:
-        _print_tgi_command(folder, adapters)
-    else:
-        _serve_by_vllm(folder, adapters, port)
+    Without a folder the champion is served, and its successor when another model is promoted or this one is rolled back.
+    """
+    adapters = _read_adapters(adapter or [])
+    if path is None and (adapters or tgi):
+        raise typer.BadParameter("--adapter and --tgi need the folder of a model")
+    if path and tgi:
+        _print_tgi_command(path, adapters)
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        if path:
+            _serve(path, adapters, port, lambda: True)
+        else:
+            _serve_champions(port)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
 
 
 def _read_adapters(given: list[str]) -> dict[str, Path]:
@@ -44,33 +63,41 @@ def _read_adapters(given: list[str]) -> dict[str, Path]:
     return {name: Path(path) for name, _, path in pairs}
 
 
-def _serve_by_vllm(folder: Path, adapters: dict[str, Path], port: int) -> None:
+def _serve_champions(port: int) -> NoReturn:
+    """Serve whoever is the champion; while that is the built-in reasoner, nobody."""
+    from tasks import models  # noqa: PLC0415  # `mimir --help` stays fast
+
+    while True:
+        version = models.champion_version()
+        if folder := models.champion_folder():
+            _serve(folder, {}, port, lambda served=version: models.champion_version(served) == served)
+        else:
+            sys.stderr.write("the built-in reasoner is the champion: nothing is served until a model is promoted\n")
+            while models.champion_version(version) == version:
+                time.sleep(CHECK_SECONDS)
+
+
+def _serve(folder: Path, adapters: dict[str, Path], port: int, goes_on: Callable[[], bool]) -> None:
     from mimir_core.config import read_params  # noqa: PLC0415  # `mimir --help` stays fast
     from tasks import paths, wiring  # noqa: PLC0415
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, stop)
     sys.stderr.write(f"starting vLLM with {folder}: a minute or two\n")
-    try:
-        with wiring.model_server_from(read_params(paths.PARAMS)).serving(folder, adapters, port) as served:
-            key = served.log.with_suffix(".key")
+    with wiring.model_server_from(read_params(paths.PARAMS)).serving(folder, adapters, port) as served:
+        key = served.log.with_suffix(".key")
+        key.unlink(missing_ok=True)
+        with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(f"{served.key}\n")
+        try:
+            sys.stdout.write(
+                f"URL          {served.url}\nmodels       {', '.join(served.models)}\nkey          the line in {key}\n"
+                f"log          {served.log}\nstop with    Ctrl-C\n"
+            )
+            sys.stdout.flush()
+            while goes_on():
+                served.check()
+                time.sleep(CHECK_SECONDS)
+        finally:
             key.unlink(missing_ok=True)
-            with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(f"{served.key}\n")
-            try:
-                sys.stdout.write(
-                    f"URL          {served.url}\nmodels       {', '.join(served.models)}\nkey          the line in {key}\n"
-                    f"log          {served.log}\nstop with    Ctrl-C\n"
-                )
-                sys.stdout.flush()
-                served.wait()
-            finally:
-                key.unlink(missing_ok=True)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
 
 
 def _print_tgi_command(folder: Path, adapters: dict[str, Path]) -> None:

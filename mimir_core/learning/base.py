@@ -2,23 +2,24 @@
 
 Comes in: texts, or the name of a model. Goes out: a folder with tokenizer and weights (safetensors). The architecture is
 Llama's (Touvron et al., 2023) with tied embeddings, the tokenizer a byte-level BPE (Radford et al., 2019), so that any byte can
-be said. Surprise: the model reads questions and answers of the training split as separate texts: it learns what both look like
-and how to look things up in a question, and nothing of which answer belongs to which question.
+be said. Surprises: the model reads questions and answers of the training split as separate texts: it learns what both look like
+and how to look things up in a question, and nothing of which answer belongs to which question; it reads short texts in short
+windows before long ones in long windows, because looking things up is learned there first, and in a fraction of the time.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from datasets import Dataset as Rows
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
-    DataCollatorForLanguageModeling,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -32,6 +33,8 @@ from transformers import (
 from mimir_core.config import BaseSettings
 from mimir_core.errors import BackendError, EmptyStageError, InputError
 from mimir_core.learning.training import Job, TrainingLog, train, usual_arguments
+
+Item = TypeVar("Item")
 
 END, PAD, TURN, TURN_END = "<|end|>", "<|pad|>", "<|turn|>", "<|turn_end|>"
 CHAT_TEMPLATE = (
@@ -97,11 +100,12 @@ def make_model(tokenizer: PreTrainedTokenizerBase, settings: BaseSettings, seed:
 
 
 def train_base(
-    texts: Sequence[str], spoken: Sequence[str], settings: BaseSettings, job: Job
+    short: Sequence[str], texts: Sequence[str], spoken: Sequence[str], settings: BaseSettings, job: Job
 ) -> tuple[TrainingLog, dict[str, int]]:
-    """Train a model on ``texts``, write it and its tokenizer, and return how it went and how large it is.
+    """Train a model on ``short``, then on ``texts``, write it and its tokenizer, and return how it went and how large it is.
 
     Args:
+        short: What is read first, once.
         texts: Documents; a twentieth of their windows is held out to watch the loss.
         spoken: What the tokenizer is made for beside them, each as often as it will be read.
         settings: The ``base`` section of the profile.
@@ -110,8 +114,8 @@ def train_base(
     Raises:
         EmptyStageError: The texts do not fill a window.
     """
-    order = list(texts)
-    random.Random(job.seed).shuffle(order)  # noqa: S311  # an order, not a secret
+    dice = random.Random(job.seed)  # noqa: S311  # an order, not a secret
+    order = _shuffled(texts, dice)
     tokenizer = make_tokenizer([*order, *spoken], settings)
     windows = _windows(order, tokenizer, settings.context)
     held_out = max(1, round(_DEV_SHARE * len(windows)))
@@ -119,12 +123,20 @@ def train_base(
         raise EmptyStageError(
             f"base: {len(order)} texts fill {len(windows)} windows of {settings.context} tokens; there is nothing to learn from"
         )
+    # A row is what one window of the context holds: short windows come as many at once.
+    most = settings.batch * settings.context // settings.window
+    first = _windows(_shuffled(short, dice), tokenizer, settings.window)
+    rows = [first[start : start + most] for start in range(0, len(first) - most + 1, most)]
+    for _ in range(settings.epochs):
+        again = _shuffled(windows[held_out:], dice)
+        rows += [again[start : start + settings.batch] for start in range(0, len(again), settings.batch)]
     model = make_model(tokenizer, settings, job.seed)
     arguments = TrainingArguments(
         **usual_arguments(job, _EVALUATIONS),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch,
-        per_device_eval_batch_size=settings.batch,
+        num_train_epochs=1,
+        per_device_train_batch_size=1,
+        per_device_eval_batch_size=1,
+        train_sampling_strategy="sequential",
         learning_rate=settings.learning_rate,
         weight_decay=0.1,
         adam_beta2=0.95,
@@ -133,14 +145,28 @@ def train_base(
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=Rows.from_dict({"input_ids": windows[held_out:]}),
-        eval_dataset=Rows.from_dict({"input_ids": windows[:held_out]}),
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False),
+        train_dataset=Rows.from_dict({"input_ids": rows}),
+        eval_dataset=Rows.from_dict({"input_ids": [[window] for window in windows[:held_out]]}),
+        data_collator=_as_batch,
     )
     log = train(trainer, job)
     save(model, tokenizer, job.out)
     job.forget_checkpoints()
-    return log, {"parameters": model.num_parameters(), "tokens": len(windows) * settings.context, "texts": len(order)}
+    read = sum(len(window) for row in rows for window in row)
+    return log, {"parameters": model.num_parameters(), "tokens": read, "texts": len(order), "short_texts": len(short)}
+
+
+def _as_batch(rows: Sequence[Mapping[str, Sequence[Sequence[int]]]]) -> dict[str, torch.Tensor]:
+    """Return the windows of the one row of a step: each token is to be foretold from those before it."""
+    [row] = rows
+    ids = torch.tensor(row["input_ids"])
+    return {"input_ids": ids, "labels": ids}
+
+
+def _shuffled(items: Iterable[Item], dice: random.Random) -> list[Item]:
+    order = list(items)
+    dice.shuffle(order)
+    return order
 
 
 def load(name: str | Path, **options: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

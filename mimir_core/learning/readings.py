@@ -1,54 +1,85 @@
-"""A question -> the same, and below it what a careful reader finds there: which evidence is about which suspect.
+r"""A question -> the same, and below it what a careful reader finds there: who is ranked, who is affected, what is about whom.
 
-Comes in: a chat of the training split. Goes out: a text for the base model. Why: who answers must look up keys before anything
-can be weighed, and an answer has few of them, so that a small model that reads answers alone does not learn to. Surprise: nothing
-is said of the cause; only what the question itself says is put in order.
+Comes in: a chat of the training split. Goes out: a text for the base model. Why: who answers must look up names and keys before
+anything can be weighed, and an answer has few of them, so that a small model that reads answers alone does not learn to.
+Surprises: nothing is said of the cause; what is found stands in an order of chance, because in the order of the question each key
+would follow from the one before; parts of a question are shorter, so that the same time shows more of them.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from random import Random
 
 from mimir_core.records import Chat
 
-_EVIDENCE = re.compile(r"(?P<key>e\d+) (?P<kind>\w+) (?P<said>.*)")
-_RANKED = re.compile(r"^Ranked: (c\d+)", re.MULTILINE)
-_AFFECTED = re.compile(r"^Affected: (.+), \w+$", re.MULTILINE)
+_EVIDENCE = re.compile(r"(e\d+) (c\d+) (\w+) (.*)")
+_ABOUT_NOBODY = re.compile(r"e\d+ ")
+_SUSPECT = re.compile(r"(c\d+) ")
+_RANKED = "Ranked: "
+_RANKED_KEY = re.compile(r"(?:^|, )(c\d+) ")
+_INCIDENT = "Incident: "
+_AFFECTED = re.compile(r"Affected: (c\d+) .*")
 _MOVED = re.compile(r" (rose|fell|stayed) ")
+_SUSPECTS_OF_A_PART = (2, 2, 3)
+_LINE_CHARACTERS = 160
+"""Of a piece of evidence in a part."""
 
 
-def read_question(chat: Chat) -> str:
-    r"""Return the question, then who is ranked first and who is affected, as far as it is said, and each suspect's evidence.
+def read_question(chat: Chat, dice: Random) -> str:
+    r"""Return the question and its reading.
 
     >>> from mimir_core.records import Message
-    >>> evidence = "Evidence:\ne1 alert web: slow\ne2 metric db free fell to 0"
-    >>> asked = f"Affected: web, minor\nRanked: c2 disk 0.80 e2\nSuspects:\nc1 web\nc2 db\n{evidence}"
+    >>> evidence = "Evidence:\ne1 c1 alert web: slow\ne2 c2 metric db free fell to 0\ne3 runbook Disks: clean them"
+    >>> asked = f"Affected: c1 web, minor\nRanked: c2 disk 0.80 e2\nSuspects:\nc1 web\nc2 db\n{evidence}"
     >>> messages = tuple(Message(role=role, content=asked) for role in ("system", "user", "assistant"))
     >>> told = {"id": "t", "source": "gold", "provenance": "p", "system": "s", "hinted": True, "causes": (), "first": None}
     >>> chat = Chat(**told, suspects={"c1": "web", "c2": "db"}, messages=messages)
-    >>> print(read_question(chat).removeprefix(asked))
+    >>> print(read_question(chat, Random(1)).removeprefix(asked))
     <BLANKLINE>
     Read:
-    first c2
-    affected c1
-    c1 web: e1 alert
-    c2 db: e2 fell
+    e2 c2 db fell
+    affected c1 web
+    e1 c1 web alert
+    ranked c2 db
     """
-    asked = chat.messages[1].content
-    first, affected = _RANKED.search(asked), _AFFECTED.search(asked)
-    keys = {name: key for key, name in chat.suspects.items()}
-    found = [f"first {first[1]}"] if first else []
-    found += [f"affected {keys[affected[1]]}"] if affected and affected[1] in keys else []
-    about = _by_suspect(asked.splitlines(), chat.suspects)
-    return "\n".join([asked, "Read:", *found, *(f"{key} {name}: {', '.join(about[key])}" for key, name in chat.suspects.items())])
+    return "\n".join(_with_reading(chat.messages[1].content.splitlines(), chat.suspects, dice))
 
 
-def _by_suspect(lines: Sequence[str], suspects: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return for each suspect the keys of its evidence, each with how it moved, or what it is."""
-    about: dict[str, list[str]] = {key: [] for key in suspects}
-    longest_first = sorted(suspects.items(), key=lambda item: -len(item[1]))
-    for found in filter(None, map(_EVIDENCE.fullmatch, lines)):
-        said = found["said"]
-        if owner := next((key for key, name in longest_first if said.startswith((f"{name} ", f"{name}:"))), None):
+def read_part(chat: Chat, dice: Random) -> str:
+    """Return what the question says of two or three of its suspects, shortened, and the reading of that."""
+    most = min(len(chat.suspects), dice.choice(_SUSPECTS_OF_A_PART))
+    kept = {key: chat.suspects[key] for key in sorted(dice.sample(sorted(chat.suspects), most))}
+    asked = (_part_of(line, kept) for line in chat.messages[1].content.splitlines())
+    return "\n".join(_with_reading([line for line in asked if line], kept, dice))
+
+
+def _part_of(line: str, kept: Mapping[str, str]) -> str:
+    """Return ``line`` as far as it is about those who are kept."""
+    if line.startswith(_INCIDENT):
+        return ""
+    if line.startswith(_RANKED):
+        entries = line.removeprefix(_RANKED).split(", ")
+        return _RANKED + (", ".join(entry for entry in entries if entry.partition(" ")[0] in kept) or "none")
+    if suspect := _SUSPECT.match(line):
+        return line if suspect[1] in kept else ""
+    if evidence := _EVIDENCE.fullmatch(line):
+        return line[:_LINE_CHARACTERS] if evidence[2] in kept else ""
+    return "" if _ABOUT_NOBODY.match(line) else line
+
+
+def _with_reading(lines: list[str], suspects: Mapping[str, str], dice: Random) -> Iterable[str]:
+    found = list(_found(lines, suspects))
+    dice.shuffle(found)
+    return [*lines, "Read:", *found]
+
+
+def _found(lines: Iterable[str], suspects: Mapping[str, str]) -> Iterator[str]:
+    for line in lines:
+        if (affected := _AFFECTED.fullmatch(line)) and affected[1] in suspects:
+            yield f"affected {affected[1]} {suspects[affected[1]]}"
+        elif line.startswith(_RANKED) and (ranked := _RANKED_KEY.findall(line.removeprefix(_RANKED))):
+            yield f"ranked {', '.join(f'{key} {suspects[key]}' for key in ranked)}"
+        elif evidence := _EVIDENCE.fullmatch(line):
+            key, suspect, kind, said = evidence.groups()
             moved = _MOVED.search(said)
-            about[owner].append(f"{found['key']} {moved[1] if moved else found['kind']}")
-    return about
+            yield f"{key} {suspect} {suspects[suspect]} {moved[1] if moved else kind}"

@@ -1,7 +1,8 @@
 """A pack -> what a model is asked about it, within a budget.
 
 Comes in: a pack, trimmed by :func:`focus` to what a model is shown. Goes out: two messages, and what the short keys in them stand
-for: ``e1`` is a piece of evidence, ``c1`` a suspect. Surprises: suspects are shuffled by a seed and the evidence stands in their
+for: ``e1`` is a piece of evidence, ``c1`` a suspect, and each piece bears the key of the suspect that it is about. Surprises:
+suspects are shuffled by a seed and the evidence stands in their
 order, so that no place tells what the evidence engine, or a writer, thinks; with hints a line of its own says it. Instructions
 are a file of their own (``prompts/diagnose.md``); its hash, with that of this code, names the version of the prompt.
 """
@@ -85,15 +86,17 @@ def write_prompt(pack: EvidencePack, seed: str, rules: SafetyRules, *, hints: bo
     random.Random(seed).shuffle(names)  # noqa: S311  # an order, not a secret
     suspects = {f"c{number}": name for number, name in enumerate(names, start=1)}
     evidence = {item.id: f"e{number}" for number, item in enumerate(_in_turn(pack.evidence, names), start=1)}
+    keys = {name: key for key, name in suspects.items()}
     incident = pack.incident
+    affected = " ".join(filter(None, (keys.get(incident.service or ""), incident.service or "unknown")))
     lines = [
         f"Incident: {incident.title}",
-        f"Affected: {incident.service or 'unknown'}, {incident.severity.value}",
-        *([f"Ranked: {_ranked(pack, suspects, evidence) or 'none'}"] if hints else []),
+        f"Affected: {affected}, {incident.severity.value}",
+        *([f"Ranked: {_ranked(pack, keys, evidence) or 'none'}"] if hints else []),
         "Suspects:",
         *(f"{key} {name}" for key, name in suspects.items()),
         "Evidence:",
-        *(f"{key} {_shown(pack.find(item))}" for item, key in evidence.items()),
+        *(f"{key} {_shown(pack.find(item), keys)}" for item, key in evidence.items()),
     ]
     # One line each, whatever was sent: text from outside opens no section and names no key.
     asked = "\n".join(shorten(line, _LINE_CHARACTERS, placeholder=" …") for line in lines)
@@ -142,9 +145,8 @@ def _citing(candidates: Iterable[Candidate], kept: set[str], suspects: list[str]
             yield candidate.model_copy(update={"evidence_ids": cited})
 
 
-def _ranked(pack: EvidencePack, suspects: Mapping[str, str], evidence: Mapping[str, str]) -> str:
+def _ranked(pack: EvidencePack, keys: Mapping[str, str], evidence: Mapping[str, str]) -> str:
     """What the engine thinks: each suspect that it ranks, the likeliest first, with its strongest candidate and what decided."""
-    keys = {name: key for key, name in suspects.items()}
     strongest = {candidate.component: candidate for candidate in reversed(pack.candidates)}
     ranked = dict.fromkeys(candidate.component for candidate in pack.candidates)
     return ", ".join(
@@ -153,14 +155,15 @@ def _ranked(pack: EvidencePack, suspects: Mapping[str, str], evidence: Mapping[s
     )
 
 
-def _shown(item: Evidence | None) -> str:
+def _shown(item: Evidence | None, keys: Mapping[str, str]) -> str:
     assert item is not None  # noqa: S101  # keys are made of the pack's own evidence
-    if item.outcome is not Outcome.DATA:
-        return f"{item.kind.value} {item.component} {item.subject}: {item.outcome.value}"
     if item.kind is EvidenceKind.RUNBOOK:
         return f"runbook {item.subject}: {shorten(item.excerpt, _PASSAGE_CHARACTERS, placeholder=' …')}"
+    about = f"{keys[item.component]} {item.kind.value}" if item.component in keys else item.kind.value
+    if item.outcome is not Outcome.DATA:
+        return f"{about} {item.component} {item.subject}: {item.outcome.value}"
     said = claim_about(item).text
     is_sign = item.kind in (EvidenceKind.LOG, EvidenceKind.KUBERNETES) and item.subject != LAST_WORDS
     line = next(iter(item.excerpt.splitlines()), "") if is_sign and item.subject not in item.excerpt else ""
     quoted = f' "{shorten(line, _QUOTED_CHARACTERS, placeholder=" …")}"' if line and line not in said else ""
-    return f"{item.kind.value} {said}{quoted}"
+    return f"{about} {said}{quoted}"

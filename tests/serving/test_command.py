@@ -1,5 +1,6 @@
 """`mimir serve model`, with a fake in the place of vLLM."""
 
+import shutil
 import signal
 import stat
 from collections.abc import Iterator
@@ -9,11 +10,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from deployment.cli import main
+from deployment.cli import main, serve
 from deployment.cli.serve import TGI
 from mimir_core.backends.vllm_server import Served, VllmServer
 from mimir_core.errors import InputError
-from tasks import paths, wiring
+from tasks import models, paths, wiring
 
 runner = CliRunner()
 
@@ -40,12 +41,49 @@ def test_the_key_lies_in_a_file_for_its_owner_alone_until_ctrl_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(wiring, "model_server_from", lambda _params: server)
-    monkeypatch.setattr(Served, "wait", look)
+    monkeypatch.setattr(Served, "check", look)
     shown = runner.invoke(main.app, ["serve", "model", str(model), "--port", "0"])
     assert shown.exit_code == 0
     assert f"key          the line in {seen[0]}\n" in shown.stdout
     assert f"http://127.0.0.1:{seen[0].stem}/v1\nmodels       mimir\n" in shown.stdout
     assert not seen[0].exists()
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_the_champion_is_served_and_then_the_next_one_and_nobody_while_it_is_the_built_in_reasoner(
+    server: VllmServer, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = iter([None, None, 1, 1, 1, 2, 2, 2])  # asked at the start of each turn, then until it is another
+    looked: list[int | None] = []
+    started: list[Path] = []
+
+    def champion(_known: int | None = None) -> int | None:
+        looked.append(next(versions, "over"))  # type: ignore[arg-type]
+        if looked[-1] == "over":
+            raise KeyboardInterrupt
+        return looked[-1]
+
+    def folder() -> Path | None:
+        version = looked[-1]
+        if version is None:
+            return None
+        started.append(Path(shutil.copytree(model, model.with_name(f"champion-{version}-{len(started)}"))))
+        return started[-1]
+
+    monkeypatch.setattr(wiring, "model_server_from", lambda _params: server)
+    monkeypatch.setattr(models, "champion_version", champion)
+    monkeypatch.setattr(models, "champion_folder", folder)
+    monkeypatch.setattr(serve, "CHECK_SECONDS", 0)
+    shown = runner.invoke(main.app, ["serve", "model", "--port", "0"])
+    assert shown.exit_code == 0
+    assert [line.split()[3] for line in shown.stderr.splitlines() if "starting" in line] == [f"{path}:" for path in started]
+    assert "the built-in reasoner is the champion" in shown.stderr
+    assert shown.stdout.count("URL ") == len(started) == 2
+
+
+@pytest.mark.parametrize("more", [["--tgi"], ["--adapter", "night=path"]])
+def test_what_is_about_one_folder_needs_one(more: list[str]) -> None:
+    assert runner.invoke(main.app, ["serve", "model", *more]).exit_code == 2
 
 
 def test_tgi_is_given_the_folder_of_the_model_within_what_its_compose_file_mounts(

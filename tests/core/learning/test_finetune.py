@@ -88,7 +88,9 @@ LONG = [a_chat(number, " again and again" * CONTEXT) for number in range(10, 13)
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerBase:
-    settings = BaseSettings(vocabulary=400, hidden=64, layers=2, heads=4, context=CONTEXT, epochs=1, batch=2, learning_rate=0.01)
+    settings = BaseSettings(
+        vocabulary=400, hidden=64, layers=2, heads=4, context=CONTEXT, window=64, parts=0, epochs=1, batch=2, learning_rate=0.01
+    )
     return make_tokenizer([message.content for chat in CHATS for message in chat.messages], settings)
 
 

@@ -20,7 +20,9 @@ from mimir_core.errors import BackendError, EmptyStageError, InputError, MimirEr
 from mimir_core.learning.base import TURN, TURN_END, load, make_model, make_tokenizer, train_base
 from mimir_core.learning.training import SUMS, Job, TrainingLog, checkpoint_folder, find_checkpoint
 
-SETTINGS = BaseSettings(vocabulary=300, hidden=32, layers=1, heads=2, context=64, epochs=1, batch=4, learning_rate=0.003)
+SETTINGS = BaseSettings(
+    vocabulary=300, hidden=32, layers=1, heads=2, context=64, window=32, parts=0, epochs=1, batch=4, learning_rate=0.003
+)
 TEXTS = [f"the queue of component {number} grows because consumer {number * 7} waits for its disk" for number in range(80)]
 SEED = 7
 ROOT = Path(__file__).parents[3]
@@ -46,7 +48,7 @@ class Killed(training._Watch):
 training._Watch = Killed
 settings = BaseSettings.model_validate_json(sys.argv[1])
 out = Path(sys.argv[2])
-train_base(sys.argv[3:], ["spoken"], settings, training.Job(out / "model", out / "checkpoints", {SEED}))
+train_base(sys.argv[3:5], sys.argv[3:], ["spoken"], settings, training.Job(out / "model", out / "checkpoints", {SEED}))
 """
 
 
@@ -64,7 +66,7 @@ class Run(NamedTuple):
 
 def run(folder: Path, texts: list[str] = TEXTS) -> Run:
     job = Job(folder / "model", folder / "checkpoints", SEED)
-    log, counts = train_base(texts, ["spoken"], SETTINGS, job)
+    log, counts = train_base(texts[:2], texts, ["spoken"], SETTINGS, job)
     return Run(log, job, counts)
 
 
