@@ -554,8 +554,9 @@ class DeploySettings(Settings):
 
     cases: int = Field(ge=1)
     """Held-out cases that every variant is asked about."""
-    ablations: dict[str, tuple[int, ...]]
-    """Other amounts of what a prompt shows (``top_k``, ``max_evidence``, ``max_suspects``) that the tuned model is asked with."""
+    ablations: dict[str, tuple[int | str, ...]]
+    """What the tuned model is asked with otherwise: amounts that a prompt shows (``top_k``, ``max_evidence``, ``max_suspects``),
+    and passages of another index (``chunk_words``; ``embedding``: ``hashed_words``)."""
     concurrency: int = Field(ge=1)
     """Questions that are open at the same time."""
     answer_tokens: int = Field(ge=16)

@@ -14,18 +14,14 @@ from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 from mimir_core.backends.bm25 import Bm25Pages
-from mimir_core.backends.lance import LanceIndex
-from mimir_core.backends.sqlite_tables import SqliteVectors
 from mimir_core.config import Params
 from mimir_core.errors import InputError
 from mimir_core.evaluation.retrieval import score_rankings
-from mimir_core.knowledge.chunk import chunk_documents
-from mimir_core.knowledge.index import embed_chunks, version_of
-from mimir_core.knowledge.ingest import ingest_folders
 from mimir_core.knowledge.question import Question, names_in
 from mimir_core.knowledge.retrieve import Searcher
 from mimir_core.records import Chunk
 from tasks import paths, wiring
+from tasks.corpus import publish_corpus
 
 _CORPUS = "corpus"
 _DEPTHS = (100, 400, 1600)
@@ -39,21 +35,6 @@ class Pair(NamedTuple):
     id: str
     question: Question
     relevant: frozenset[str]
-
-
-class Corpus(NamedTuple):
-    """A published corpus, and what making it took."""
-
-    published: LanceIndex
-    documents: int
-    parsed: int
-    """Documents that were not remembered."""
-    chunks: int
-    embedded: int
-    """Texts that the cache did not know."""
-    dropped: dict[str, int]
-    ingest_seconds: float
-    index_seconds: float
 
 
 def bench_retrieval(folder: Path, params: Params, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -72,8 +53,10 @@ def bench_retrieval(folder: Path, params: Params, progress: Callable[[str], None
         path.relative_to(folder / _CORPUS).as_posix(): f"{path.stem}\n{path.read_text(encoding='utf-8', errors='replace')}"
         for path in sorted((folder / _CORPUS).rglob("*.md"))
     }
-    corpus = publish_corpus(folder, params, progress)
-    searcher = Searcher(corpus.published, wiring.embedder_from(params.index), params.retrieve)
+    embedder = wiring.embedder_from(params.index)
+    settings = params.ingest.model_copy(update={"folders": (_CORPUS,)})
+    corpus = publish_corpus(folder, settings, embedder, paths.BENCH / "knowledge", progress)
+    searcher = Searcher(corpus.published, embedder, params.retrieve)
     bm25 = Bm25Pages(pages)
     methods: dict[str, Callable[[Question], list[str]]] = {
         "bm25": lambda question: bm25.rank(question.words),
@@ -116,34 +99,6 @@ def read_pairs(path: Path) -> list[Pair]:
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: line {number}: is no question: {error!r}") from error
     return pairs
-
-
-def publish_corpus(folder: Path, params: Params, progress: Callable[[str], None]) -> Corpus:
-    """Ingest, embed and publish ``folder/corpus`` into an index of its own."""
-    settings = params.ingest.model_copy(update={"folders": (_CORPUS,)})
-    progress("ingest: reading the corpus")
-    parser = wiring.parser_from(settings)
-    started = time.perf_counter()
-    ingested = ingest_folders(folder, parser, settings)
-    chunks = chunk_documents(ingested.kept, settings).kept
-    read = time.perf_counter()
-    progress(f"index: {len(chunks)} chunks; those that the cache does not know are embedded")
-    embedder = wiring.embedder_from(params.index)
-    cache = SqliteVectors(paths.EMBEDDINGS)
-    indexed = embed_chunks(chunks, embedder, cache, lambda done, of: progress(f"index: {done} of {of} new texts embedded"))
-    embedded = time.perf_counter()
-    index = LanceIndex(paths.BENCH / "knowledge")
-    index.publish(version_of(chunks, embedder.model), chunks, indexed.vectors, embedder.model)
-    return Corpus(
-        published=index,
-        documents=len(ingested.kept),
-        parsed=parser.parsed,
-        chunks=len(chunks),
-        embedded=indexed.embedded,
-        dropped={reason: len(names) for reason, names in sorted(ingested.dropped.items())},
-        ingest_seconds=round(read - started, 2),
-        index_seconds=round(embedded - read, 2),
-    )
 
 
 def pages_of(chunks: Iterable[Chunk]) -> list[str]:

@@ -14,17 +14,30 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from mimir_core.backends.endpoints import ModelEndpoint, Outcome, Request
+from mimir_core.backends.hashed_words import HashedWords
 from mimir_core.backends.load import Bare
 from mimir_core.backends.vllm_server import MODEL, Served
-from mimir_core.config import Params
-from mimir_core.errors import BackendError, InputError
+from mimir_core.config import IngestSettings, Params
+from mimir_core.errors import BackendError, InputError, ParamsError
 from mimir_core.evaluation.generations import Generation
-from mimir_core.evaluation.variants import VARIANTS, ablations_of, choose_cases, variant_of, write_question
+from mimir_core.evaluation.variants import (
+    OF_THE_INDEX,
+    VARIANTS,
+    Altered,
+    ablations_of,
+    alter,
+    choose_cases,
+    variant_of,
+    write_question,
+)
+from mimir_core.knowledge.index import Embedder
+from mimir_core.knowledge.retrieve import Searcher
 from mimir_core.learning.finetune import ADAPTER
 from mimir_core.reasoning.reply import parse_steps
 from mimir_core.records import Example, Message
 from mimir_core.safety.policy import SafetyRules, read_safety_rules
 from tasks import paths, wiring
+from tasks.corpus import publish_corpus
 from tasks.files import read_records, write_records, write_report
 
 logger = logging.getLogger(__name__)
@@ -32,6 +45,8 @@ logger = logging.getLogger(__name__)
 _TUNED = "tuned"
 _REPORTED = {_TUNED: "bf16"}
 """The merged model is called by its format, beside the quantized ones."""
+_HASHED = "hashed_words"
+"""The embedding that knows nothing."""
 _BATCHES = (1, 32)
 _ROUNDS = 3
 """Of Mimir's client against a bare one; the median counts."""
@@ -51,7 +66,7 @@ class Question(NamedTuple):
 
 
 def deploy(params: Params) -> None:
-    """Write data/generations.jsonl and reports/deploy.json.
+    """Write data/altered.jsonl, data/generations.jsonl and reports/deploy.json.
 
     Raises:
         BackendError: A server did not start, or died.
@@ -60,13 +75,14 @@ def deploy(params: Params) -> None:
     if not examples:
         raise InputError(f"{paths.HELD_OUT}: holds no case: nothing can be asked")
     rules = read_safety_rules()
+    altered = list(alter_index(examples, params))
     server = wiring.model_server_from(params)
     generations: list[Generation] = []
     told: dict[str, dict[str, Any]] = {}
     share, engine = None, ""
     for name, folder in {"base": paths.BASE, **paths.CANDIDATES}.items():
         adapters = _adapters() if name == "base" else {}
-        questions = list(write_questions(name, examples, rules, params))
+        questions = list(write_questions(name, examples, altered, rules, params))
         began = time.monotonic()
         with server.serving(folder, adapters) as served:
             start, engine = round(time.monotonic() - began, 1), served.engine()
@@ -77,6 +93,7 @@ def deploy(params: Params) -> None:
             if name == _TUNED:
                 share = _client_share(served, questions, params)
             generations += _ask(_endpoint(served, MODEL, params, params.sizes.deploy.answer_tokens), questions, served, params)
+    write_records(paths.ALTERED, altered)
     write_records(paths.GENERATIONS, generations)
     failed = sum(one.failed is not None for one in generations)
     report = {"profile": params.profile, "engine": engine, "cases": len(examples), "answers": len(generations), "failed": failed}
@@ -84,14 +101,38 @@ def deploy(params: Params) -> None:
     logger.info("deploy: %s answers, %s of them failed", len(generations), failed)
 
 
-def write_questions(served: str, examples: Sequence[Example], rules: SafetyRules, params: Params) -> Iterator[Question]:
+def alter_index(examples: Sequence[Example], params: Params) -> Iterator[Altered]:
+    """Yield the cases with the passages that each ablation of the index finds for them."""
+    tried = params.sizes.deploy.ablations
+    for key in OF_THE_INDEX:
+        for value in tried.get(key, ()):
+            embedder, settings = _embedder(key, value, params), params.ingest
+            if key in IngestSettings.model_fields:
+                settings = IngestSettings.model_validate({**settings.model_dump(), key: value})
+            corpus = publish_corpus(paths.ROOT, settings, embedder, paths.ABLATIONS, logger.info)
+            engine = wiring.engine_from(params, Searcher(corpus.published, embedder, params.retrieve))
+            [name] = ablations_of({key: (value,)})
+            yield from (Altered(variant=name, case=one.id, pack=engine.look_up_again(one.pack)) for one in examples)
+
+
+def _embedder(key: str, value: int | str, params: Params) -> Embedder:
+    if key != "embedding":
+        return wiring.embedder_from(params.index)
+    if value != _HASHED:
+        raise ParamsError(f"deploy.ablations.embedding: {value!r} is none of: {_HASHED}")
+    return HashedWords()
+
+
+def write_questions(
+    served: str, examples: Sequence[Example], altered: Sequence[Altered], rules: SafetyRules, params: Params
+) -> Iterator[Question]:
     """Yield what a served model is asked: of each variant every case, free and held to the schema; of ablations only held."""
     ablations = ablations_of(params.sizes.deploy.ablations)
     for name in (*VARIANTS, *ablations):
         variant = variant_of(name)
         if variant.served != served:
             continue
-        for example in examples:
+        for example in alter(examples, name, altered):
             prompt = write_question(example, variant, rules, params.prompt)
             messages = (Message(role="system", content=prompt.system), Message(role="user", content=prompt.user))
             for guided in (True,) if name in ablations else (False, True):
@@ -115,7 +156,7 @@ def _try(served: Served, model: str, example: Example, rules: SafetyRules, param
     bare = Bare(served.url, served.key, model)
     bare.measure_rate(1)  # the first one warms up
     rates = {f"tokens_per_s_{batch}": round(bare.measure_rate(batch), 1) for batch in _BATCHES}
-    [question] = (one for one in write_questions(_TUNED, [example], rules, params) if one.guided and one.variant == _TUNED)
+    [question] = (one for one in write_questions(_TUNED, [example], (), rules, params) if one.guided and one.variant == _TUNED)
     try:
         answered = _endpoint(served, model, params, params.sizes.deploy.answer_tokens).ask(*question.request)
         parse_steps(answered.text)

@@ -16,7 +16,7 @@ from mimir_core.evaluation.evaluate_page import render_page
 from mimir_core.evaluation.evaluate_tables import compare_pairs, write_tables
 from mimir_core.evaluation.generations import Generation
 from mimir_core.evaluation.judge_calibration import report_judges
-from mimir_core.evaluation.variants import choose_cases
+from mimir_core.evaluation.variants import Altered, choose_cases
 from mimir_core.learning.gate import CaseScores
 from mimir_core.learning.judged import read_judged
 from mimir_core.learning.measure import trivial_choices
@@ -39,6 +39,7 @@ def evaluate(params: Params) -> None:
     examples = choose_cases(read_records(paths.HELD_OUT, Example), params.sizes.deploy.cases)
     evaluated = score(
         examples,
+        read_records(paths.ALTERED, Altered),
         read_records(paths.GENERATIONS, Generation),
         name_trivially(examples, params.model.seed),
         lambda pack: diagnose(pack, table, rules, params.diagnose),

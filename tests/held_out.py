@@ -178,7 +178,7 @@ def score(cases: list[Example], rules: SafetyRules, table: SignTable, params: Pa
     def run(*generations: Generation, **named: str | None) -> Evaluated:
         choices = {name: {case.id: component for case in cases} for name, component in (named or {"constant": QUEUE}).items()}
         return evaluate(
-            cases, generations, choices, lambda pack: diagnose(pack, table, rules, params.diagnose), rules, params.prompt
+            cases, (), generations, choices, lambda pack: diagnose(pack, table, rules, params.diagnose), rules, params.prompt
         )
 
     return run

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -70,11 +71,18 @@ def _serve_champions(port: int) -> NoReturn:
     while True:
         version = models.champion_version()
         if folder := models.champion_folder():
-            _serve(folder, {}, port, lambda served=version: models.champion_version(served) == served)
+            _serve(folder, {}, port, partial(_is_champion, version))
         else:
             sys.stderr.write("the built-in reasoner is the champion: nothing is served until a model is promoted\n")
-            while models.champion_version(version) == version:
+            while _is_champion(version):
                 time.sleep(CHECK_SECONDS)
+
+
+def _is_champion(version: int | None) -> bool:
+    """Whether it still is; None stands for the built-in reasoner."""
+    from tasks import models  # noqa: PLC0415  # `mimir --help` stays fast
+
+    return models.champion_version(version) == version
 
 
 def _serve(folder: Path, adapters: dict[str, Path], port: int, goes_on: Callable[[], bool]) -> None:

@@ -103,6 +103,12 @@ class EvidenceEngine:
         )
         return pack.model_copy(update={"charts": draw_charts(signals, cause, pack, self.table)})
 
+    def look_up_again(self, pack: EvidencePack) -> EvidencePack:
+        """Return ``pack`` with the passages that this engine's search finds for it, in the place of those that it has."""
+        rest = [item for item in pack.evidence if item.kind is not EvidenceKind.RUNBOOK]
+        found = {item.id: item for item in (*rest, *self._passages(pack.incident, pack.candidates, rest))}
+        return pack.model_copy(update={"evidence": tuple(found.values())})
+
     def _passages(self, incident: Incident, candidates: tuple[Candidate, ...], found: list[Evidence]) -> Iterator[Evidence]:
         """Look up what to check and what to do, half of the passages each; for further causes the best of each."""
         half = self.params.diagnose.passages // 2

@@ -14,7 +14,7 @@ from mimir_core.evaluation.answers import Said, name_suspect, read_answer, say
 from mimir_core.evaluation.figures import Measured, measure
 from mimir_core.evaluation.generations import Answers, Generation, sort_generations
 from mimir_core.evaluation.scores import FORM, UNKNOWN, Scores, score_answer, stated_confidence
-from mimir_core.evaluation.variants import BUILTIN, VARIANTS, Variant, variant_of, write_question
+from mimir_core.evaluation.variants import BUILTIN, VARIANTS, Altered, Variant, alter, variant_of, write_question
 from mimir_core.reasoning.verify import Verified
 from mimir_core.records import EvidencePack, Example, content_hash
 from mimir_core.safety.policy import SafetyRules
@@ -33,8 +33,9 @@ class Evaluated(NamedTuple):
     """Variants without figures, and why."""
 
 
-def evaluate(  # noqa: PLR0913, PLR0917  # three files, and what reads them
+def evaluate(  # noqa: PLR0913, PLR0917  # four files, and what reads them
     examples: Sequence[Example],
+    altered: Sequence[Altered],
     generations: Iterable[Generation],
     named: Mapping[str, Mapping[str, str | None]],
     builtin: Callable[[EvidencePack], Verified],
@@ -45,6 +46,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  # three files, and what reads them
 
     Args:
         examples: The held-out cases.
+        altered: The same as ablations of the index show them.
         generations: What the served models wrote about them, guided and unguided.
         named: Of each trivial choice the component that it names, by case; None for nobody.
         builtin: Diagnoses a whole pack.
@@ -59,7 +61,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  # three files, and what reads them
             evaluated.absent[name] = "; ".join([_NOBODY_WROTE, *_refusals(answers)])
             continue
         try:
-            measured = _measure_model(examples, variant_of(name), answers, rules, prompts)
+            measured = _measure_model(alter(examples, name, altered), variant_of(name), answers, rules, prompts)
         except InputError as error:
             evaluated.absent[name] = str(error)
         else:

@@ -18,13 +18,15 @@ from mimir_core.config import PromptSettings, Settings
 from mimir_core.errors import InputError
 from mimir_core.reasoning.prompt import Prompt, focus, write_prompt
 from mimir_core.reasoning.steps import Blamed, Steps
-from mimir_core.records import Example, FaultKind, Verdict, content_hash
+from mimir_core.records import EvidencePack, Example, FaultKind, Record, Verdict, content_hash
 from mimir_core.safety.policy import SafetyRules
 
 _CHOOSE = Path(__file__).with_name("prompts") / "choose.md"
-_ABLATION = re.compile(r"ablation:(\w+)=(\d{1,6})")
+_ABLATION = re.compile(r"ablation:(\w+)=(\d{1,6}|[a-z_]+)")
 _TOP_K = "top_k"
 """What people call the number of passages."""
+OF_THE_INDEX = ("chunk_words", "embedding")
+"""What decides which passages there are to be shown: the cases themselves are others."""
 
 
 class Choice(Settings):
@@ -32,6 +34,14 @@ class Choice(Settings):
 
     verdict: Verdict
     causes: tuple[Blamed, ...]
+
+
+class Altered(Record):
+    """A held-out case as an ablation of the index shows it."""
+
+    variant: str
+    case: str
+    pack: EvidencePack
 
 
 class Variant(NamedTuple):
@@ -65,7 +75,7 @@ TRIVIAL = ("random_in_pack", "constant", "first_in_pack")
 
 
 def variant_of(name: str) -> Variant:
-    """Return what is asked under ``name``: one of :data:`VARIANTS`, or the tuned model with one amount changed.
+    """Return what is asked under ``name``: one of :data:`VARIANTS`, or the tuned model with one thing changed.
 
     >>> variant_of("ablation:top_k=0").shown, variant_of("ablation:max_evidence=6").shown
     ({'max_passages': 0}, {'max_evidence': 6})
@@ -76,25 +86,33 @@ def variant_of(name: str) -> Variant:
     if name in VARIANTS:
         return VARIANTS[name]
     found = _ABLATION.fullmatch(name)
+    if found and found[1] in OF_THE_INDEX:
+        return Variant("tuned")
     key = "max_passages" if found and found[1] == _TOP_K else found and found[1]
-    if found is None or key not in PromptSettings.model_fields:
+    if found is None or key not in PromptSettings.model_fields or not found[2].isdecimal():
         raise InputError(f"{name!r:.80} is no variant of the evaluation")
     return Variant("tuned", shown={str(key): int(found[2])})
 
 
-def ablations_of(amounts: Mapping[str, Iterable[int]]) -> list[str]:
-    """Return the names of the variants that show other amounts.
+def ablations_of(tried: Mapping[str, Iterable[int | str]]) -> list[str]:
+    """Return the names of the variants that are asked otherwise.
 
-    >>> ablations_of({"top_k": (0, 1)})
-    ['ablation:top_k=0', 'ablation:top_k=1']
+    >>> ablations_of({"top_k": (0, 1), "embedding": ("hashed_words",)})
+    ['ablation:top_k=0', 'ablation:top_k=1', 'ablation:embedding=hashed_words']
     """
-    return [f"ablation:{key}={amount}" for key, values in amounts.items() for amount in values]
+    return [f"ablation:{key}={value}" for key, values in tried.items() for value in values]
 
 
 def choose_cases(examples: Sequence[Example], count: int) -> list[Example]:
     """Return ``count`` of the held-out cases, or all where there are fewer; which ones the hashes of their ids decide."""
     chosen = sorted((example.id for example in examples), key=lambda case: content_hash(case, 64))[:count]
     return [example for example in examples if example.id in chosen]
+
+
+def alter(examples: Iterable[Example], variant: str, altered: Iterable[Altered]) -> list[Example]:
+    """Return the cases as ``variant`` shows them."""
+    packs = {one.case: one.pack for one in altered if one.variant == variant}
+    return [example.model_copy(update={"pack": packs.get(example.id, example.pack)}) for example in examples]
 
 
 def write_question(example: Example, variant: Variant, rules: SafetyRules, prompts: PromptSettings) -> Prompt:

@@ -13,11 +13,11 @@ from model_server import ModelServer, answers, says
 
 from mimir_core.backends.vllm_server import MODEL, Served
 from mimir_core.config import Params
-from mimir_core.errors import BackendError, InputError
+from mimir_core.errors import BackendError, InputError, ParamsError
 from mimir_core.evaluation.generations import Generation
-from mimir_core.evaluation.variants import TRIVIAL, VARIANTS
+from mimir_core.evaluation.variants import TRIVIAL, VARIANTS, Altered
 from mimir_core.learning.finetune import ADAPTER
-from mimir_core.records import Example
+from mimir_core.records import EvidenceKind, Example
 from tasks import paths, wiring
 from tasks.deploy import deploy
 from tasks.files import read_records, write_records
@@ -65,7 +65,7 @@ class Farm:
 
 @pytest.fixture
 def farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_server: ModelServer, cases: list[Example]) -> Farm:
-    for name in ("HELD_OUT", "GENERATIONS", "REPORTS", "TUNED"):
+    for name in ("ALTERED", "HELD_OUT", "GENERATIONS", "REPORTS", "TUNED"):
         monkeypatch.setattr(paths, name, tmp_path / getattr(paths, name).relative_to(paths.ROOT))
     farm = Farm(model_server)
     monkeypatch.setattr(wiring, "model_server_from", lambda _params: farm)
@@ -122,6 +122,38 @@ def test_the_same_few_cases_are_asked_about_each_time(sized: Sized) -> None:
         asked.append({one.case for one in read_records(paths.GENERATIONS, Generation)})
     assert asked[0] == asked[1]
     assert len(asked[0]) == 2
+
+
+def test_an_ablation_of_the_index_shows_the_same_cases_with_the_passages_of_another_index(
+    farm: Farm, sized: Sized, cases: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = "# Database connections\n\n## {}\n\n" + "A database that gives out its last connection refuses the next client. " * 4
+    (tmp_path / "pages").mkdir()
+    for heading in ("Diagnosis", "Mitigation"):
+        (tmp_path / "pages" / f"{heading}.md").write_text(page.format(heading))
+    for name in ("PARSED", "EMBEDDINGS", "ABLATIONS"):
+        monkeypatch.setattr(paths, name, tmp_path / "var" / name)
+    params = sized(cases=1, ablations={"embedding": ("hashed_words",)})
+    ingest = params.ingest.model_copy(update={"folders": (str(tmp_path / "pages"),)})
+    diagnose = params.diagnose.model_copy(update={"min_passage_score": 0.0})
+    deploy(params.model_copy(update={"ingest": ingest, "diagnose": diagnose}))
+    [altered] = read_records(paths.ALTERED, Altered)
+    [case] = [case for case in cases if case.id == altered.case]
+    before, after = (
+        [item for item in pack.evidence if item.kind is not EvidenceKind.RUNBOOK] for pack in (case.pack, altered.pack)
+    )
+    assert before == after
+    shown = {item.subject for item in altered.pack.evidence if item.kind is EvidenceKind.RUNBOOK}
+    assert shown == {"Database connections > Diagnosis", "Database connections > Mitigation"}
+    asked = [str(body["messages"]) for body in farm.endpoint.bodies if "messages" in body]
+    assert len([text for text in asked if "Database connections > Mitigation" in text]) == 1
+
+
+@pytest.mark.usefixtures("farm")
+def test_an_embedding_that_there_is_not_is_refused_before_anything_starts(farm: Farm, sized: Sized) -> None:
+    with pytest.raises(ParamsError, match=r"deploy\.ablations\.embedding: 'best' is none of: hashed_words"):
+        deploy(sized(ablations={"embedding": ("best",)}))
+    assert not farm.started
 
 
 def test_what_is_no_answer_is_told_apart_from_what_is_none(farm: Farm, sized: Sized) -> None:

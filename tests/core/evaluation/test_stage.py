@@ -41,7 +41,7 @@ def project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cases: list[Example], generations: list[Generation], params: Params
 ) -> Params:
     """What the stages before would have written."""
-    for name in ("SFT", "HELD_OUT", "GENERATIONS", "OUTCOMES", "REPORTS", "MLFLOW"):
+    for name in ("SFT", "ALTERED", "HELD_OUT", "GENERATIONS", "OUTCOMES", "REPORTS", "MLFLOW"):
         monkeypatch.setattr(paths, name, tmp_path / getattr(paths, name).relative_to(paths.ROOT))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("MIMIR_JUDGE_URL", raising=False)
@@ -50,6 +50,7 @@ def project(
     for split in ("train", "test"):
         write_records(paths.SFT / f"{split}.jsonl", chats)
     write_records(paths.HELD_OUT, cases)
+    write_records(paths.ALTERED, [])
     write_records(paths.GENERATIONS, generations)
     return params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"track": False})})
 
