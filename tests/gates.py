@@ -29,7 +29,7 @@ CASES = 40
 FIGURES = {
     **dict.fromkeys(("root_cause_top3", "fault_kind", "schema_valid", "citation_precision", "citation_recall"), 0.9),
     **dict.fromkeys(("safe_actions", "abstention"), 1.0),
-    **dict.fromkeys(("unsupported_claims", "ece"), 0.1),
+    **dict.fromkeys(("unsupported_claims", "overconfidence"), 0.1),
 }
 PARAMS: Params = read_params(paths.PARAMS)
 

@@ -19,6 +19,8 @@ class Calibration(NamedTuple):
     cases: int
     ece: float
     """Expected calibration error: how far confidence and share of right answers are apart, in bins of equal mass."""
+    overconfidence: float
+    """The part of it that comes of confidence above the share of right answers: too much trust, not too little."""
     auroc: float | None
     """How likely a right answer is more confident than a wrong one; None when there are only right or only wrong ones."""
     brier: float
@@ -44,10 +46,11 @@ def calibration_of(confidences: Sequence[float], right: Sequence[bool]) -> Calib
         raise ValueError(f"{len(confidences)} confidences for {len(right)} answers")
     stated, was_right = np.array(confidences, dtype=float), np.array(right, dtype=float)
     share = was_right.mean()
-    auroc = area_under_roc(stated, was_right > 0)
+    auroc, gaps = area_under_roc(stated, was_right > 0), calibration_gaps(stated, was_right)
     return Calibration(
         cases=len(stated),
-        ece=_rounded(expected_calibration_error(stated, was_right)),
+        ece=_rounded(np.abs(gaps).sum()),
+        overconfidence=_rounded(gaps.clip(min=0).sum()),
         auroc=None if auroc is None else _rounded(auroc),
         brier=_rounded(((stated - was_right) ** 2).mean()),
         brier_of_constant=_rounded(share * (1 - share)),
@@ -56,15 +59,17 @@ def calibration_of(confidences: Sequence[float], right: Sequence[bool]) -> Calib
     )
 
 
-def expected_calibration_error(stated: NDArray[np.float64], right: NDArray[np.float64]) -> float:
-    """Return the mean gap between confidence and share of right answers, over bins of equal mass (Nguyen and O'Connor, 2015).
+def calibration_gaps(stated: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far confidence is above the share of right answers in each of ten bins of equal mass, weighed by that mass.
 
-    >>> float(expected_calibration_error(np.full(4, 0.75), np.array([1.0, 1.0, 1.0, 0.0])))
+    The sum of their absolute values is the expected calibration error (Nguyen and O'Connor, 2015).
+
+    >>> calibration_gaps(np.full(4, 0.75), np.array([1.0, 1.0, 1.0, 0.0])).sum().item()
     0.0
     """
     order = np.argsort(stated)
     gaps = (stated - _mean_of_equals(stated, right))[order]
-    return float(sum(abs(gaps_in_bin.sum()) for gaps_in_bin in np.array_split(gaps, _BINS)) / len(gaps))
+    return np.array([gaps_in_bin.sum() for gaps_in_bin in np.array_split(gaps, _BINS)]) / len(gaps)
 
 
 def area_under_roc(stated: NDArray[np.float64], right: NDArray[np.bool_]) -> float | None:

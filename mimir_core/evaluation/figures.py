@@ -17,7 +17,7 @@ from mimir_core.evaluation.ranking import Figure, mean_of
 from mimir_core.evaluation.scores import SHARES, Scores
 
 COST = ("input_tokens", "output_tokens", "latency_p50_s", "latency_p95_s")
-CALIBRATION = ("ece", "auroc", "brier")
+CALIBRATION = ("ece", "overconfidence", "auroc", "brier")
 MAIN = "root_cause_top1"
 """The figure that the gate decides by."""
 

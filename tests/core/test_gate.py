@@ -85,7 +85,11 @@ REFUSALS: dict[str, tuple[Change, str, str]] = {
         "builtin: unsupported_claims",
         "unsupported_claims is 0.2, that of builtin 0.1",
     ),
-    "figure is null": (lambda one: one.measure("tuned", hits(30), ece=None), "builtin: ece", "ece of tuned is missing"),
+    "figure is null": (
+        lambda one: one.measure("tuned", hits(30), overconfidence=None),
+        "builtin: overconfidence",
+        "overconfidence of tuned is missing",
+    ),
     "figure is null of the rival": (
         lambda one: one.measure("builtin", hits(12), abstention=None),
         "builtin: abstention",
@@ -101,7 +105,11 @@ REFUSALS: dict[str, tuple[Change, str, str]] = {
         "builtin: safe_actions",
         "safe_actions of tuned is no number: nan",
     ),
-    "figure is a word": (lambda one: one.measure("tuned", hits(30), ece="low"), "builtin: ece", "is no number: 'low'"),
+    "figure is a word": (
+        lambda one: one.measure("tuned", hits(30), overconfidence="low"),
+        "builtin: overconfidence",
+        "is no number: 'low'",
+    ),
     "main figure is null": (
         lambda one: one.measure("tuned", hits(30), root_cause_top1=None),
         "builtin: gain",

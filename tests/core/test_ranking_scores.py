@@ -68,6 +68,7 @@ def test_a_confidence_that_holds_has_no_calibration_error_and_one_that_lies_has_
     honest = calibration_of([0.75] * 4, [True, True, True, False])
     assert (honest.ece, honest.brier, honest.brier_of_constant) == (0, 0.1875, 0.1875)
     assert calibration_of([1.0] * 4, [False] * 4).ece == 1
+    assert calibration_of([0.1] * 4, [True] * 4)[1:3] == (0.9, 0.0)  # doubt is no overconfidence
 
 
 def test_opposite_errors_in_different_bins_do_not_cancel() -> None:
