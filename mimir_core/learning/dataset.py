@@ -2,7 +2,8 @@
 
 Comes in: examples and their sources. Goes out: chats by split, what was held out, and what was dropped, by reason. Surprises: a
 held-out example makes two chats, with the evidence engine's hints and without; what people corrected is for training alone, and
-not even that where its system is held out; simulated reasons are worded differently in the held-out splits.
+not even that where its system is held out; simulated reasons are worded differently in the test split, but not in the
+dev split: the loss there would tell of the wording, and training would end, or go back, before anything else is learned.
 """
 
 from collections import Counter
@@ -52,7 +53,7 @@ def build_dataset(  # noqa: PLR0913, PLR0917  # two sources, and a section of pa
     Args:
         solved: Simulated incidents with their truth; each is focused, then taught.
         written: Gold and feedback: their diagnoses are there already.
-        teacher_of: Returns the teacher of the held-out splits (True) or of training (False).
+        teacher_of: Returns the teacher of the test split (True) or of the others (False).
         prompts: The ``prompt`` section of params.yaml.
         settings: The ``dataset`` section.
         views: Chats that a training example makes.
@@ -125,7 +126,7 @@ def _taught(
     for incident in solved:
         split = splits[incident.system]
         focused = incident.model_copy(update={"pack": focus(incident.pack, prompts)})
-        diagnosis = teacher_of(split is not Split.TRAIN).teach(focused, incident.provenance)
+        diagnosis = teacher_of(split is Split.TEST).teach(focused, incident.provenance)
         if isinstance(diagnosis, str):
             dropped[f"{split.value}: simulated, {diagnosis}"] += 1
             continue
