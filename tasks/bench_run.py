@@ -20,12 +20,14 @@ from mimir_core.analysis.signs import read_signs
 from mimir_core.config import Params
 from mimir_core.errors import BackendError, InputError
 from mimir_core.harness.compare import Comparison, compare, refuse_twins
+from mimir_core.harness.reasoners import Turn
 from mimir_core.harness.report import ALL, BenchReport, CaseResult, StageResult, summarize
 from mimir_core.harness.scores import Known
 from mimir_core.harness.settings import BenchSettings, read_bench
 from mimir_core.harness.stages import STAGES, Bench, Walk
 from mimir_core.harness.times import time_case
 from mimir_core.reasoning.prompt import prompt_version
+from mimir_core.records import Diagnosis
 from mimir_core.safety.policy import SafetyRules, read_safety_rules
 from mimir_core.telemetry.files import read_case
 from mimir_core.telemetry.times import parse_time
@@ -43,10 +45,11 @@ _DIAGNOSIS = ("correlation", "rca")
 
 
 class Answered(NamedTuple):
-    """One case after its walk."""
+    """One case after its walk, without what was read of it."""
 
     result: CaseResult
-    walk: Walk
+    turns: tuple[Turn, ...]
+    diagnosis: Diagnosis | None
 
 
 def bench_run(file: Path, params: Params, progress: Callable[[str], None]) -> BenchReport:
@@ -104,7 +107,7 @@ def _run(settings: BenchSettings, params: Params, progress: Callable[[str], None
         bench = Bench(build_pack, reasoner, read_signs(), rules, params.diagnose, settings.prices)
 
         def answer(case: Path) -> Answered | str:
-            progress(f"{settings.name}: {case.stem}")
+            progress(f"{settings.name}: {case.name}")
             try:
                 return _walk(case, known[case], settings.stages, bench)
             except InputError as error:
@@ -113,7 +116,7 @@ def _run(settings: BenchSettings, params: Params, progress: Callable[[str], None
         with ThreadPoolExecutor(settings.concurrency) as pool:
             outcomes = dict(zip(known, pool.map(answer, known), strict=True))
     answered = [outcome for outcome in outcomes.values() if not isinstance(outcome, str)]
-    unread = {case.stem: outcome for case, outcome in outcomes.items() if isinstance(outcome, str)}
+    unread = {case.name: outcome for case, outcome in outcomes.items() if isinstance(outcome, str)}
     if not answered:
         raise InputError(f"{settings.data}: no case can be read: {next(iter(unread.values()))}")
     results = [one.result for one in answered]
@@ -121,7 +124,7 @@ def _run(settings: BenchSettings, params: Params, progress: Callable[[str], None
         name=settings.name,
         settings={**settings.model_dump(mode="json"), "url": settings.address},
         started_at=started_at,
-        prompt_version=prompt_version(rules) if any(one.walk.turns for one in answered) else None,
+        prompt_version=prompt_version(rules) if any(one.turns for one in answered) else None,
         index_version=searcher.version,
         cases=tuple(results),
         unread=unread,
@@ -145,15 +148,16 @@ def _walk(case: Path, known: Known, stages: Sequence[str], bench: Bench) -> Answ
             beside={other: dict(figures) for other, figures in found.beside.items()},
             result=dict(found.result),
         )
+    diagnosis = walk.diagnosis if "rca" in results else None
     seconds = sum(results[name].seconds for name in _DIAGNOSIS if name in results)
     result = CaseResult(
-        case=case.stem,
+        case=case.name,
         case_hash=_hash(case),
         is_held_out=known.truth.is_held_out,
         stages=results,
-        times=time_case(walk.pack, walk.diagnosis, known.resolved_at, seconds) if "rca" in results else {},
+        times=time_case(walk.pack, diagnosis, known.resolved_at, seconds) if diagnosis else {},
     )
-    return Answered(result, walk)
+    return Answered(result, walk.turns, diagnosis)
 
 
 def _hash(case: Path) -> str:
@@ -170,17 +174,14 @@ def _keep(report: BenchReport, answered: Sequence[Answered]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _REPORT).write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
     _write_lines(folder / "talks.jsonl", _talks(report, answered))
-    diagnosed = [one for one in answered if one.result.times]
-    _write_lines(
-        folder / "diagnoses.jsonl",
-        ({"case": one.result.case, **one.walk.diagnosis.model_dump(mode="json")} for one in diagnosed),
-    )
+    diagnoses = ({"case": one.result.case, **one.diagnosis.model_dump(mode="json")} for one in answered if one.diagnosis)
+    _write_lines(folder / "diagnoses.jsonl", diagnoses)
     return folder
 
 
 def _talks(report: BenchReport, answered: Sequence[Answered]) -> Iterator[dict[str, Any]]:
     for one in answered:
-        for turn in one.walk.turns:
+        for turn in one.turns:
             asked = [message.model_dump() for message in turn.messages]
             said = {"text": turn.text, "failed": turn.failed, "seconds": round(turn.seconds, 3)}
             yield {"case": one.result.case, "prompt_version": report.prompt_version, "messages": asked, **said}
@@ -188,7 +189,7 @@ def _talks(report: BenchReport, answered: Sequence[Answered]) -> Iterator[dict[s
 
 def _write_lines(file: Path, rows: Iterator[Mapping[str, Any]]) -> None:
     with file.open("w", encoding="utf-8") as out:
-        out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        out.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def _show(report: BenchReport, folder: Path) -> None:

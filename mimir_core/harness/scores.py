@@ -1,8 +1,8 @@
 """One answer to a recorded case against what is known of it -> its scores.
 
-Comes in: what was said, and the truth. Goes out: a number a score, None where the case or the answer has nothing to score; what
-they share with docs/evaluate.md means the same there. Surprises: an answer that did not come is wrong, whoever answered instead;
-where nobody wrote down which actions helped, those stand in that the table of signs has for the true cause.
+Comes in: what was said, and the truth. Goes out: a number a score, None where the case or the answer has nothing to score.
+Surprises: an answer that did not come is wrong, whoever answered instead; where nobody wrote down which actions helped, those
+stand in that the built-in reasoner proposes when it is told the true cause.
 """
 
 from collections.abc import Collection, Mapping
@@ -22,7 +22,13 @@ from mimir_core.telemetry.files import TRUTH_FILE
 Figures = Mapping[str, bool | float | None]
 """By name, of one case; what is a bool is a share over all cases."""
 
-_SHARED = ("root_cause_top1", "root_cause_top3", "fault_kind", "abstention")
+_SHARED = {
+    "root_cause": "root_cause_top1",
+    "root_cause_in_three": "root_cause_top3",
+    "fault_kind": "fault_kind",
+    "verdict": "abstention",
+}
+"""What docs/evaluate.md calls it, where that is asked of what a model said before any check; here of what is left of it."""
 
 
 class Known(NamedTuple):
@@ -38,8 +44,8 @@ def score_cause(said: Said, known: Known, rules: SafetyRules) -> Figures:
     """Return how right an answer is about verdict and cause."""
     truth = known.truth
     diagnosis = _as_diagnosis(truth)
-    scored = score_answer(said, diagnosis, rules) if diagnosis else dict.fromkeys(_SHARED)
-    scores = {name: None if scored[name] is None else scored[name] == 1 for name in _SHARED}
+    scored = score_answer(said, diagnosis, rules) if diagnosis else {}
+    scores = {name: None if (score := scored.get(theirs)) is None else score == 1 for name, theirs in _SHARED.items()}
     category = guess_category(said.standing) if said.standing else None
     is_kind_untold = said.verdict is not None and said.standing is None
     scores["category"] = None if truth.category is None or is_kind_untold else category is truth.category

@@ -7,7 +7,7 @@ the built-in reasoner and by who always blames the service that the alert names,
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -92,7 +92,14 @@ def correlate(walk: Walk, bench: Bench) -> Found:
         "noise_reduction": round(1 - kept / read, 4) if read >= kept > 0 else None,
         "cause_in_pack": not at_fault.isdisjoint(suspects_of(pack)) if at_fault else None,
     }
-    return Found(figures, {"evidence": dict(kinds), "dropped": pack.dropped, "sources": pack.sources})
+    return Found(
+        figures,
+        {
+            "evidence": dict(kinds),
+            "dropped": pack.dropped,
+            "sources": {name: outcome.value for name, outcome in pack.sources.items()},
+        },
+    )
 
 
 def find_cause(walk: Walk, bench: Bench) -> Found:
@@ -106,13 +113,13 @@ def find_cause(walk: Walk, bench: Bench) -> Found:
     if reasoned.model:
         builtin = BuiltinReasoner(bench.table, bench.rules, bench.settings).reason(walk.pack).reasoned.diagnosis
         walk.beside = {WITH_FALLBACK: stands, BUILTIN_BESIDE: say(Verified(builtin, Counter())), **walk.beside}
-    tokens = reasoned.input_tokens, reasoned.output_tokens
+    read, written = reasoned.input_tokens, reasoned.output_tokens
     figures = {
         **score_cause(walk.said, walk.known, bench.rules),
         "degraded": diagnosis.degraded is not None,
-        "input_tokens": tokens[0],
-        "output_tokens": tokens[1],
-        "cost_per_1000": 1000 * bench.prices.cost_of(*tokens) if bench.prices else None,
+        "input_tokens": read,
+        "output_tokens": written,
+        "cost_per_1000": 1000 * bench.prices.cost_of(read, written) if bench.prices else None,
     }
     beside = {name: score_cause(said, walk.known, bench.rules) for name, said in walk.beside.items()}
     return Found(figures, _told(reasoned), beside)
@@ -123,7 +130,7 @@ def remedy(walk: Walk, bench: Bench) -> Found:
     helping = find_helping(walk.pack, walk.known, bench.table, bench.rules, bench.settings)
     figures = {"proposed": len(walk.said.actions), **score_actions(walk.said, walk.known, helping, bench.rules)}
     beside = {name: score_actions(said, walk.known, helping, bench.rules) for name, said in walk.beside.items()}
-    return Found(figures, {"proposed": walk.said.actions, "helping": [action.name for action in helping]}, beside)
+    return Found(figures, {"proposed": list(walk.said.actions), "helping": [action.name for action in helping]}, beside)
 
 
 def run_dry(walk: Walk, bench: Bench) -> Found:
@@ -153,7 +160,13 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
 def _count_signals(signals: Signals) -> int:
     """Everything that somebody without Mimir would have to look at: series, lines and events, spans, objects, changes, alerts."""
     changes = signals.changes
-    listed = (signals.statements, signals.spans, signals.manifests, signals.query_loads, signals.incident.alerts)
+    listed: tuple[Sized, ...] = (
+        signals.statements,
+        signals.spans,
+        signals.manifests,
+        signals.query_loads,
+        signals.incident.alerts,
+    )
     return int(signals.metrics.shape[1]) + sum(map(len, (*listed, changes.commits, changes.deploys, changes.flags)))
 
 
@@ -166,7 +179,7 @@ def _told(reasoned: Reasoned) -> dict[str, Any]:
     diagnosis = reasoned.diagnosis
     return {
         "verdict": diagnosis.verdict.value,
-        "causes": [(cause.component, cause.fault_kind.value) for cause in diagnosis.causes],
+        "causes": [[cause.component, cause.fault_kind.value] for cause in diagnosis.causes],
         "headline": diagnosis.headline,
         "confidence": diagnosis.confidence,
         "degraded": diagnosis.degraded,

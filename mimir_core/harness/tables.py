@@ -32,10 +32,10 @@ class Shown(NamedTuple):
 
 QUALITY: Mapping[str, Shown] = MappingProxyType(
     {
-        "rca.root_cause_top1": Shown("root cause named first", "higher"),
-        "rca.root_cause_top3": Shown("root cause among the first three", "higher"),
+        "rca.root_cause": Shown("root cause named first", "higher"),
+        "rca.root_cause_in_three": Shown("root cause among the first three", "higher"),
         "rca.fault_kind": Shown("kind of fault", "higher"),
-        "rca.abstention": Shown("verdict", "higher"),
+        "rca.verdict": Shown("verdict", "higher"),
         "rca.category": Shown("category", "higher"),
         "rca.invented_cause": Shown("cause invented where there is none", "lower"),
         "rca.degraded": Shown("no answer could stand", "lower"),

@@ -22,9 +22,9 @@ runner = CliRunner()
 def test_the_built_in_reasoner_needs_nobody_and_costs_nothing(run: Run) -> None:
     report = run()
     first, unknown, _ = report.cases
-    assert [case.case for case in report.cases] == ["blue-fox", "green-elk", "red-owl"]
+    assert [case.case for case in report.cases] == ["blue-fox", "green-elk", "red-owl.json"]
     assert list(first.stages) == ["correlation", "rca", "remediation", "executor"]
-    assert (first.figures["rca.root_cause_top1"], unknown.figures["rca.root_cause_top1"]) == (True, None)
+    assert (first.figures["rca.root_cause"], unknown.figures["rca.root_cause"]) == (True, None)
     assert (first.figures["rca.cost_per_1000"], report.summary["cost"]["total"], report.prompt_version) == (0, 0, None)
     assert set(report.summary["beside"]["all"]) == {"alerting_service"}
 
@@ -33,12 +33,12 @@ def test_a_model_is_scored_beside_others_and_its_tokens_are_paid(model: Run, mod
     model_server.script = [blames_the_first]
     report = model(price_per_million={"input": 1000, "output": 10_000})
     first, *_, empty = report.cases
-    assert (first.figures["rca.root_cause_top1"], first.figures["rca.abstention"], first.figures["rca.degraded"]) == (
+    assert (first.figures["rca.root_cause"], first.figures["rca.verdict"], first.figures["rca.degraded"]) == (
         True,
         True,
         False,
     )
-    assert (empty.figures["rca.abstention"], empty.figures["rca.category"], empty.figures["rca.invented_cause"]) == (
+    assert (empty.figures["rca.verdict"], empty.figures["rca.category"], empty.figures["rca.invented_cause"]) == (
         False,
         False,
         False,
@@ -66,9 +66,9 @@ def test_an_endpoint_that_fails_leaves_every_case_answered_and_gets_no_credit(
     assert len(report.cases) == 3
     assert sum(report.summary["degraded"].values()) == 3
     assert all("no answer of the model can stand" in reason for reason in report.summary["degraded"])
-    assert (first.figures["rca.root_cause_top1"], first.figures["remediation.right_action"]) == (False, False)
+    assert (first.figures["rca.root_cause"], first.figures["remediation.right_action"]) == (False, False)
     assert first.figures["executor.executable"] is None
-    assert first.stages["rca"].beside["with_fallback"]["root_cause_top1"] is True
+    assert first.stages["rca"].beside["with_fallback"]["root_cause"] is True
     assert first.stages["rca"].result["causes"] == [["web", "disk"]]
 
 
@@ -108,7 +108,7 @@ def test_mlflow_shows_parameters_prompts_outputs_and_figures(model: Run, model_s
     assert shown.data.params["prompt_version"] == report.prompt_version
     assert {item.path for item in client.list_artifacts(shown.info.run_id)} == {"report.json", "talks.jsonl", "diagnoses.jsonl"}
     figures = shown.data.metrics
-    assert (figures["rca.root_cause_top1"], figures["rca.root_cause_top1.builtin"]) == (1.0, 1.0)
+    assert (figures["rca.root_cause"], figures["rca.root_cause.builtin"]) == (1.0, 1.0)
     assert {"rca.seconds_p50", "rca.seconds_p95", "mttd_median_seconds", "total_input_tokens"} <= set(figures)
     assert "total_total" not in figures
 
@@ -170,7 +170,7 @@ def test_the_commands_print_tables_and_write_json(folder: Path, tmp_path: Path) 
     done = runner.invoke(main.app, ["bench", "compare", str(one), str(tmp_path / "two.yaml"), "--json", str(both)])
     assert done.exit_code == 0, done.output
     assert "not told apart" in done.output
-    assert json.loads(both.read_text())["differences"]["two"]["rca.root_cause_top1"] == {
+    assert json.loads(both.read_text())["differences"]["two"]["rca.root_cause"] == {
         "difference": 0.0,
         "interval": [0.0, 0.0],
         "cases": 1,

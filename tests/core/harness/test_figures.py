@@ -38,9 +38,9 @@ def said(verdict: Verdict = Verdict.CAUSE_FOUND) -> Diagnosis:
 
 
 def test_an_answer_that_did_not_come_is_wrong_and_a_case_without_truth_is_unscored(rules: SafetyRules) -> None:
-    assert score_cause(RIGHT, DISK, rules)["root_cause_top1"] is True
+    assert score_cause(RIGHT, DISK, rules)["root_cause"] is True
     assert score_cause(Said(None), DISK, rules) == {
-        **dict.fromkeys(("root_cause_top1", "root_cause_top3", "fault_kind", "abstention"), False),
+        **dict.fromkeys(("root_cause", "root_cause_in_three", "fault_kind", "verdict"), False),
         "category": None,
         "invented_cause": None,
     }
