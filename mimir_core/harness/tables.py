@@ -41,7 +41,7 @@ QUALITY: Mapping[str, Shown] = MappingProxyType(
         "rca.degraded": Shown("no answer could stand", "lower"),
         "remediation.right_action": Shown("an action that helps", "higher"),
         "remediation.safe_actions": Shown("actions that are safe", "higher"),
-        "executor.executable": Shown("actions that could run as they stand", "higher"),
+        "executor.executable": Shown("actions that could run as they stand"),
     }
 )
 EFFORT: Mapping[str, Shown] = MappingProxyType(
@@ -62,6 +62,8 @@ EFFORT: Mapping[str, Shown] = MappingProxyType(
 )
 SHOWN = {**QUALITY, **EFFORT}
 _HEAD = "mean of the cases [95 %]"
+_ALIKE = "correlation."
+"""What comes before any provider, and so tells none from another."""
 _CLOCKS = {MTTD: "MTTD, case to diagnosis", MMTD: "MMTD, onset to diagnosis", MTTR: "MTTR, alert to recovery"}
 
 
@@ -89,7 +91,8 @@ def tables_of(report: BenchReport) -> Iterator[Table]:
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     """Yield runs beside each other, then what each gains over the first."""
     first, *others = comparison.means
-    shown = [name for name in SHOWN if any(means.get(name) for means in comparison.means.values())]
+    told = [name for name in SHOWN if any(means.get(name) for means in comparison.means.values())]
+    shown = [name for name in told if not name.startswith(_ALIKE)]
     rows = [[SHOWN[name].words, *(_told(means.get(name)) for means in comparison.means.values())] for name in shown]
     yield Table(f"{comparison.cases} cases that all answered", [_HEAD, *comparison.means], rows)
     for other in others:
