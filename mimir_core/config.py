@@ -4,15 +4,21 @@ Comes in: a path. Goes out: :class:`Params`. A misspelt key, a missing key or a 
 :class:`~mimir_core.errors.ParamsError` that names it. There are no hidden defaults: the file shows everything.
 """
 
+import re
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from mimir_core.errors import ParamsError
 
 Shape = TypeVar("Shape")
+
+_SECRET = re.compile(r"key|secret|passw|token$", re.IGNORECASE)
+"""A key of a file under which people put what belongs in no file."""
+_PASSWORD = re.compile(r"(?<=//)[^/@\s]*(?=@)")
 
 
 class Settings(BaseModel):
@@ -778,7 +784,17 @@ def read_settings(path: Path, shape: TypeAdapter[Shape]) -> Shape:
         return shape.validate_python(content)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']} (got {problem['input']!r:.80})"
+            f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']} (got {_shown(problem)})"
             for problem in error.errors()
         )
         raise ParamsError(f"{path}: {problems}") from error
+
+
+def _shown(problem: ErrorDetails) -> str:
+    """Return the value that is at fault, unless it may be a secret; of a whole section only the keys."""
+    value = problem["input"]
+    if problem["loc"] and _SECRET.search(str(problem["loc"][-1])):
+        return "***"
+    if isinstance(value, dict):
+        return f"{', '.join(map(str, value)) or 'nothing'!s:.80}"
+    return _PASSWORD.sub("***", f"{value!r:.80}")

@@ -6,7 +6,7 @@ and nowhere else; the program under test gets the case through the reader that o
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,12 +49,9 @@ def read_truth(case: Path) -> Truth:
     """Return what is known of a case.
 
     Raises:
-        InputError: The truth names a verdict, category or fault that does not exist.
+        InputError: The truth cannot be read, or names a verdict, category or fault that does not exist.
     """
-    file = case / TRUTH_FILE if case.is_dir() else case
-    if not file.is_file():
-        return Truth()
-    known = yaml.safe_load(file.read_text(encoding="utf-8")) if case.is_dir() else json.loads(file.read_text(encoding="utf-8"))
+    known = read_known(case)
     try:
         category, verdict = known.get("expected_category"), known.get("verdict")
         if known.get("kind") == "healthy":
@@ -67,8 +64,31 @@ def read_truth(case: Path) -> Truth:
             forbidden=tuple(known.get("forbidden_keywords") or ()),
             is_held_out=known.get("held_out") is True,
         )
-    except (AttributeError, KeyError, ValueError, ValidationError) as error:
-        raise InputError(f"{file}: the truth makes no sense: {error!r}") from error
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise InputError(f"{_truth_file(case)}: the truth makes no sense: {error!r}") from error
+
+
+def read_known(case: Path) -> Mapping[str, Any]:
+    """Return the keys that tell the truth of a case; none where nobody wrote any down.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    file = _truth_file(case)
+    if not file.is_file():
+        return {}
+    try:
+        text = file.read_text(encoding="utf-8")
+        known = yaml.safe_load(text) if case.is_dir() else json.loads(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{file}: the truth cannot be read: {error}") from error
+    if not isinstance(known, Mapping):
+        raise InputError(f"{file}: the truth makes no sense: expected keys and values, got {type(known).__name__}")
+    return known
+
+
+def _truth_file(case: Path) -> Path:
+    return case / TRUTH_FILE if case.is_dir() else case
 
 
 def _row(case_id: str, answer: str, done: Diagnosed) -> dict[str, Any]:

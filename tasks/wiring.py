@@ -2,6 +2,8 @@
 
 import inspect
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import RLock
@@ -16,15 +18,17 @@ from mimir_core.backends.lance import LanceIndex
 from mimir_core.backends.markup import escape_placeholders, level_fences, read_rows, strip_navigation
 from mimir_core.backends.minilm import SentenceEmbedder
 from mimir_core.backends.mlflow_models import MlflowModels
-from mimir_core.backends.mlflow_runs import MlflowBatch, MlflowEvaluation, MlflowReviews, MlflowTraining
+from mimir_core.backends.mlflow_runs import MlflowBatch, MlflowBench, MlflowEvaluation, MlflowReviews, MlflowTraining
 from mimir_core.backends.prometheus import PrometheusSource
 from mimir_core.backends.pypdf_pages import PyPdfReader
 from mimir_core.backends.sqlite_tables import SqliteCache
 from mimir_core.backends.unstructured_reader import UnstructuredReader
-from mimir_core.backends.vllm_server import VllmServer
+from mimir_core.backends.vllm_server import MODEL, VllmServer
 from mimir_core.config import DriftSettings, IndexSettings, IngestSettings, Params
 from mimir_core.errors import ParamsError
 from mimir_core.evaluation.judge import EndpointJudge
+from mimir_core.harness.reasoners import BuiltinReasoner, ProviderReasoner, Reasoner
+from mimir_core.harness.settings import BUILTIN, BenchSettings
 from mimir_core.knowledge import blocks, clean, parse
 from mimir_core.knowledge.parse import DocumentParser
 from mimir_core.knowledge.retrieve import Searcher
@@ -103,6 +107,33 @@ def reasoner_from(params: Params) -> ModelReasoner | None:
     return ModelReasoner(endpoint, read_signs(), read_safety_rules(), params)
 
 
+@contextmanager
+def provider_from(bench: BenchSettings, params: Params) -> Iterator[Reasoner]:
+    """Yield who finds the cause in a bench run; a model folder is served for as long.
+
+    Raises:
+        ParamsError: The environment has no such key, or there is nothing to serve the folder with.
+        InputError: The folder holds no model.
+        BackendError: Its server did not start.
+    """
+    table, rules = read_signs(), read_safety_rules()
+    if bench.provider == BUILTIN:
+        yield BuiltinReasoner(table, rules, params.diagnose)
+    elif bench.model_folder:
+        with model_server_from(params).serving(Path(bench.model_folder)) as served:
+            asking = bench.asking(params.reasoner).model_copy(update={"model": MODEL})
+            asked = params.model_copy(update={"reasoner": asking})
+            endpoint = ModelEndpoint(served.url, served.key, asking)
+            yield ProviderReasoner(ModelReasoner(endpoint, table, rules, asked), served.key)
+    else:
+        key = os.environ.get(bench.key_env) if bench.key_env else None
+        if bench.key_env and not key:
+            raise ParamsError(f"{bench.name}: key_env: the environment has no variable of this name, or it is empty")
+        asking = bench.asking(params.reasoner)
+        asked = params.model_copy(update={"reasoner": asking})
+        yield ProviderReasoner(ModelReasoner(ModelEndpoint(bench.address, key, asking), table, rules, asked), key)
+
+
 def store_url() -> str:
     """Return where incidents are kept: ``MIMIR_STORE_URL``, else a file in ``var/``."""
     return os.environ.get("MIMIR_STORE_URL") or f"sqlite+aiosqlite:///{paths.STORE}"
@@ -141,6 +172,11 @@ def training_board_from(params: Params) -> MlflowTraining | None:
 def evaluation_board_from(params: Params) -> MlflowEvaluation | None:
     """Return what shows evaluations, likewise."""
     return MlflowEvaluation(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW) if params.evaluate.track else None
+
+
+def bench_board() -> MlflowBench:
+    """Return what shows bench runs, likewise."""
+    return MlflowBench(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW)
 
 
 def judge_from(params: Params) -> EndpointJudge | None:

@@ -1,13 +1,19 @@
-"""``mimir bench ...``: search, log grouping and diagnosis, measured on data that somebody else may bring."""
+"""``mimir bench ...``: search, log grouping, diagnosis and providers, measured on data that somebody else may bring."""
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-bench = typer.Typer(no_args_is_help=True, help="Measure search, log grouping and diagnosis against truth and trivial baselines.")
+if TYPE_CHECKING:
+    from mimir_core.harness.tables import Table
+
+bench = typer.Typer(
+    no_args_is_help=True, help="Measure search, log grouping, diagnosis and providers against truth and trivial baselines."
+)
 
 _FIGURES = ("hit@1", "hit@5", "hit@10", "mrr", "ndcg@10", "p50_ms", "p95_ms")
 _SCORES = ("category", "verdict", "cause_component", "cause_and_fault", "healthy_with_invented_cause", "words")
@@ -216,6 +222,55 @@ def _flag_cells(found: dict[str, Any]) -> list[str]:
         f"{found['hit_segments']} of {found['hit_segments'] + found['missed_segments']}",
         str(found["false_segments"]),
     ]
+
+
+@bench.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="Names the provider, the data and the stages: docs/bench.md.")],
+    json_file: _JSON = None,
+) -> None:
+    """Take every case through correlation, root cause, remediation and a dry run, as one provider answers."""
+    from mimir_core.config import read_params  # noqa: PLC0415  # `mimir --help` stays fast
+    from mimir_core.harness.tables import tables_of  # noqa: PLC0415
+    from tasks import paths  # noqa: PLC0415
+    from tasks.bench_run import bench_run  # noqa: PLC0415
+
+    report = bench_run(config, read_params(paths.PARAMS), _say)
+    _print_tables(tables_of(report))
+    _write(json_file, report.model_dump(mode="json"))
+
+
+@bench.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Settings, which are run now, or what `mimir bench run --json` wrote.")],
+    json_file: _JSON = None,
+) -> None:
+    """Hold providers against the first of them on the same cases, with paired intervals."""
+    from mimir_core.config import read_params  # noqa: PLC0415  # `mimir --help` stays fast
+    from mimir_core.harness.tables import comparison_tables  # noqa: PLC0415
+    from tasks import paths  # noqa: PLC0415
+    from tasks.bench_run import bench_compare  # noqa: PLC0415
+
+    if len(runs) == 1:
+        raise typer.BadParameter("one run cannot be compared: name two or more", param_hint="RUNS")
+    comparison = bench_compare(runs, read_params(paths.PARAMS), _say)
+    _print_tables(comparison_tables(comparison))
+    _write(json_file, comparison.told())
+
+
+def _print_tables(tables: Iterable["Table"]) -> None:
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from mimir_core.safety import escape  # noqa: PLC0415
+
+    for told in tables:
+        table = Table(title=Text(escape.line(told.title)))
+        for name in told.head:
+            table.add_column(Text(escape.line(name)))
+        for row in told.rows:
+            table.add_row(*(Text(escape.line(cell)) for cell in row))
+        _print(table)
 
 
 def _print_summary(what: str, summary: dict[str, Any]) -> None:

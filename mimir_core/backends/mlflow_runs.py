@@ -1,4 +1,4 @@
-"""MLflow: a run for each batch, in it a run and a trace for each investigation, and what people said; trainings; evaluations.
+"""MLflow: a run for each batch, in it one and a trace for each investigation, what people said; trainings, evaluations, benches.
 
 Comes in: what was found about one incident, and the folder of its report. Goes out: the id of its run. Surprises: the run of the
 batch begins with its first investigation at the latest, so that a batch without work leaves none, and several processes may share
@@ -199,6 +199,41 @@ class MlflowEvaluation:
         except (MlflowException, OSError) as error:
             raise BackendError(f"mlflow: the evaluation is not shown: {error}") from error
         return str(whole)
+
+
+class MlflowBench:
+    """Shows bench runs, so that MLflow compares providers."""
+
+    def __init__(self, uri: str | None, folder: Path) -> None:
+        """Likewise: nothing is imported or asked."""
+        self._uri, self._folder = uri, folder
+
+    def record(self, name: str, settings: Mapping[str, Any], figures: Mapping[str, float], folder: Path) -> str:
+        """Show one bench run and return its id.
+
+        Args:
+            name: Of the run.
+            settings: Become parameters.
+            figures: Become metrics.
+            folder: Its files, prompts and outputs among them, become artifacts.
+
+        Raises:
+            BackendError: MLflow did not take it.
+        """
+        from mlflow.entities import Metric, Param  # noqa: PLC0415  # takes seconds
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        now = int(time.time() * 1000)
+        try:
+            client = open_mlflow(self._uri, self._folder)
+            run = client.create_run(experiment_of(client, "bench", self._uri, self._folder), run_name=name).info.run_id
+            params = [Param(key, str(value)) for key, value in settings.items()]
+            client.log_batch(run, [Metric(key, value, now, 0) for key, value in figures.items()], params)
+            client.log_artifacts(run, str(folder))
+            client.set_terminated(run)
+        except (MlflowException, OSError) as error:
+            raise BackendError(f"mlflow: {name} is not shown: {error}") from error
+        return str(run)
 
 
 class MlflowReviews:
