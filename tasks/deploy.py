@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from mimir_core.backends.endpoints import ModelEndpoint, Outcome, Request
 from mimir_core.backends.hashed_words import HashedWords
 from mimir_core.backends.load import Bare
@@ -106,21 +108,22 @@ def alter_index(examples: Sequence[Example], params: Params) -> Iterator[Altered
     tried = params.sizes.deploy.ablations
     for key in OF_THE_INDEX:
         for value in tried.get(key, ()):
-            embedder, settings = _embedder(key, value, params), params.ingest
-            if key in IngestSettings.model_fields:
-                settings = IngestSettings.model_validate({**settings.model_dump(), key: value})
+            embedder, settings = _other_index(key, value, params)
             corpus = publish_corpus(paths.ROOT, settings, embedder, paths.ABLATIONS, logger.info)
             engine = wiring.engine_from(params, Searcher(corpus.published, embedder, params.retrieve))
             [name] = ablations_of({key: (value,)})
             yield from (Altered(variant=name, case=one.id, pack=engine.look_up_again(one.pack)) for one in examples)
 
 
-def _embedder(key: str, value: int | str, params: Params) -> Embedder:
-    if key != "embedding":
-        return wiring.embedder_from(params.index)
-    if value != _HASHED:
-        raise ParamsError(f"deploy.ablations.embedding: {value!r} is none of: {_HASHED}")
-    return HashedWords()
+def _other_index(key: str, value: int | str, params: Params) -> tuple[Embedder, IngestSettings]:
+    """Return what embeds, and how documents are cut, with one of them changed."""
+    if key == "embedding" and value == _HASHED:
+        return HashedWords(), params.ingest
+    try:
+        settings = IngestSettings.model_validate({**params.ingest.model_dump(), key: value})
+    except ValidationError as error:
+        raise ParamsError(f"deploy.ablations.{key}: {value!r} cannot be tried: {error.errors()[0]['msg']}") from error
+    return wiring.embedder_from(params.index), settings
 
 
 def write_questions(

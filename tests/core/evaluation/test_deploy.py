@@ -149,10 +149,12 @@ def test_an_ablation_of_the_index_shows_the_same_cases_with_the_passages_of_anot
     assert len([text for text in asked if "Database connections > Mitigation" in text]) == 1
 
 
-@pytest.mark.usefixtures("farm")
-def test_an_embedding_that_there_is_not_is_refused_before_anything_starts(farm: Farm, sized: Sized) -> None:
-    with pytest.raises(ParamsError, match=r"deploy\.ablations\.embedding: 'best' is none of: hashed_words"):
-        deploy(sized(ablations={"embedding": ("best",)}))
+@pytest.mark.parametrize("tried", [{"embedding": ("best",)}, {"chunk_words": (0,)}, {"chunk_words": ("few",)}])
+def test_an_index_that_cannot_be_made_is_refused_before_anything_starts(
+    tried: dict[str, tuple[int | str, ...]], farm: Farm, sized: Sized
+) -> None:
+    with pytest.raises(ParamsError, match=r"deploy\.ablations\.\w+: .* cannot be tried"):
+        deploy(sized(ablations=tried))
     assert not farm.started
 
 
