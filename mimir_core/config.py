@@ -18,6 +18,8 @@ Shape = TypeVar("Shape")
 
 _SECRET = re.compile(r"key|secret|passw|token$", re.IGNORECASE)
 """A key of a file under which people put what belongs in no file."""
+_KEY_ITSELF = "[key]"
+"""What pydantic calls a key that is wrong itself."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]*(?=@)")
 
 
@@ -793,7 +795,7 @@ def read_settings(path: Path, shape: TypeAdapter[Shape]) -> Shape:
 def _shown(problem: ErrorDetails) -> str:
     """Return the value that is at fault, unless it may be a secret; of a whole section only the keys."""
     value = problem["input"]
-    if problem["loc"] and _SECRET.search(str(problem["loc"][-1])):
+    if problem["loc"] and problem["loc"][-1] != _KEY_ITSELF and _SECRET.search(str(problem["loc"][-1])):
         return "***"
     if isinstance(value, dict):
         return f"{', '.join(map(str, value)) or 'nothing'!s:.80}"

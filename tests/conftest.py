@@ -2,8 +2,10 @@
 
 import base64
 import json
+import logging
 import random
 import string
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,15 @@ from mimir_core.config import Params, read_params
 from mimir_core.safety.policy import SafetyRules, read_safety_rules
 
 pytest_plugins = ["gates", "model_server", "stores"]
+
+
+@pytest.fixture(autouse=True)
+def _no_log_outlives_its_stream() -> Iterator[None]:
+    """A command that was run within a test set up a log whose stream is closed: later lines would end as errors of logging."""
+    yield
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if getattr(getattr(one, "stream", None), "closed", False)]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
