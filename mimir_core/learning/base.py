@@ -4,7 +4,7 @@ Comes in: texts, or the name of a model. Goes out: a folder with tokenizer and w
 Llama's (Touvron et al., 2023) with tied embeddings, the tokenizer a byte-level BPE (Radford et al., 2019), so that any byte can
 be said. Surprises: the model reads questions and answers of the training split as separate texts: it learns what both look like
 and how to look things up in a question, and nothing of which answer belongs to which question; it reads short texts in short
-windows before long ones in long windows, because looking things up is learned there first, and in a fraction of the time.
+windows before long ones in long windows, because that shows it more of them in the same time.
 """
 
 import random
