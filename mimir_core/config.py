@@ -503,8 +503,10 @@ class BaseSettings(Settings):
     heads: int = Field(ge=1)
     context: int = Field(ge=64)
     """Tokens that the model sees."""
+    exercises: int = Field(ge=0)
+    """Steps on random tokens, first, in which lines come back (lookup.py)."""
     window: int = Field(ge=32)
-    """Tokens of the windows that short texts are read in, first."""
+    """Tokens of the windows that short texts are read in, next."""
     parts: int = Field(ge=0)
     """Short texts that are made of each question."""
     epochs: int = Field(ge=1)

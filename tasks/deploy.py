@@ -36,6 +36,7 @@ from mimir_core.knowledge.index import Embedder
 from mimir_core.knowledge.retrieve import Searcher
 from mimir_core.learning.finetune import ADAPTER
 from mimir_core.reasoning.reply import parse_steps
+from mimir_core.reasoning.schema import schema_for
 from mimir_core.records import Example, Message
 from mimir_core.safety.policy import SafetyRules, read_safety_rules
 from tasks import paths, wiring
@@ -139,7 +140,7 @@ def write_questions(
             prompt = write_question(example, variant, rules, params.prompt)
             messages = (Message(role="system", content=prompt.system), Message(role="user", content=prompt.user))
             for guided in (True,) if name in ablations else (False, True):
-                schema = variant.form.model_json_schema() if guided else None
+                schema = schema_for(variant.form, prompt, sorted(rules.actions)) if guided else None
                 yield Question(name, example.id, guided, Request(messages, schema))
 
 

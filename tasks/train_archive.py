@@ -38,7 +38,7 @@ TOP = "mimir-train"
 _RENTED = paths.ROOT / "mimir_core" / "learning" / "rented"
 _CORE = (
     *("__init__", "errors", "records", "config"),
-    *(f"learning/{name}" for name in ("__init__", "archive", "base", "finetune", "splits", "training")),
+    *(f"learning/{name}" for name in ("__init__", "archive", "base", "finetune", "lookup", "splits", "training")),
 )
 """What training imports of the core."""
 _LIBRARIES = (

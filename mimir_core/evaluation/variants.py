@@ -51,7 +51,7 @@ class Variant(NamedTuple):
     hints: bool = True
     """Whether it is told how the evidence engine ranks the suspects."""
     form: type[Steps] | type[Choice] = Steps
-    """Of its answer; its JSON schema is what a guided answer is held to."""
+    """Of its answer."""
     shown: Mapping[str, int] = MappingProxyType({})
     """Where the prompt shows other amounts than the ``prompt`` section of params.yaml says."""
 

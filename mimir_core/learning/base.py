@@ -2,9 +2,10 @@
 
 Comes in: texts, or the name of a model. Goes out: a folder with tokenizer and weights (safetensors). The architecture is
 Llama's (Touvron et al., 2023) with tied embeddings, the tokenizer a byte-level BPE (Radford et al., 2019), so that any byte can
-be said. Surprises: the model reads questions and answers of the training split as separate texts: it learns what both look like
-and how to look things up in a question, and nothing of which answer belongs to which question; it reads short texts in short
-windows before long ones in long windows, because that shows it more of them in the same time.
+be said, in which the key of a suspect or of a piece of evidence is one token. Surprises: the model starts with a circuit that looks
+things up (lookup.py) and reads random tokens first; it reads questions and answers of the training split as separate texts: it
+learns what both look like and how to look things up in a question, and nothing of which answer belongs to which question; short
+texts in short windows come before long ones in long windows, because that shows it more of them in the same time.
 """
 
 import random
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 from datasets import Dataset as Rows
 from safetensors import SafetensorError
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -32,6 +33,7 @@ from transformers import (
 
 from mimir_core.config import BaseSettings
 from mimir_core.errors import BackendError, EmptyStageError, InputError
+from mimir_core.learning.lookup import Window, exercise, give_lookup
 from mimir_core.learning.training import Job, TrainingLog, train, usual_arguments
 
 Item = TypeVar("Item")
@@ -42,6 +44,12 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}" + TURN + "assistant\n{% endif %}"
 )
 """For models that bring none: after ChatML (OpenAI, 2023), with our own marks."""
+_WORDS = r" ?\b[ce]\d{1,2}\b|\d+| ?\p{L}+| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+"
+"""What no token reaches beyond: a key, a number, a word, signs, blanks; after Radford et al."""
+_ROTATION_BASE = 500_000.0
+"""Of the positions (Su et al., "RoFormer", 2021); as Llama 3 has it: slow rotations let a token be found again far away."""
+_EXERCISE_WINDOW = 128
+"""At most, in tokens: in long windows the exercise is not learned."""
 _INNER_FACTOR = 8 / 3
 """Width of the gated feed-forward layers (Shazeer, "GLU variants improve Transformer", 2020), rounded up to a multiple of"""
 _INNER_MULTIPLE = 128
@@ -54,7 +62,9 @@ _CANNOT_CONNECT = "couldn't connect"
 def make_tokenizer(texts: Iterable[str], settings: BaseSettings) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE on ``texts``."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(_WORDS), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     marks = [END, PAD, TURN, TURN_END]
     tokenizer.train_from_iterator(
@@ -79,10 +89,10 @@ def make_tokenizer(texts: Iterable[str], settings: BaseSettings) -> PreTrainedTo
 
 
 def make_model(tokenizer: PreTrainedTokenizerBase, settings: BaseSettings, seed: int) -> LlamaForCausalLM:
-    """Return a model with random weights."""
+    """Return a model with random weights, and among them a circuit that looks things up."""
     set_seed(seed)
     inner = -(-int(_INNER_FACTOR * settings.hidden) // _INNER_MULTIPLE) * _INNER_MULTIPLE
-    return LlamaForCausalLM(  # type: ignore[no-untyped-call]
+    model = LlamaForCausalLM(  # type: ignore[no-untyped-call]
         LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=settings.hidden,
@@ -90,6 +100,7 @@ def make_model(tokenizer: PreTrainedTokenizerBase, settings: BaseSettings, seed:
             num_hidden_layers=settings.layers,
             num_attention_heads=settings.heads,
             max_position_embeddings=settings.context,
+            rope_parameters={"rope_type": "default", "rope_theta": _ROTATION_BASE},
             tie_word_embeddings=True,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
@@ -97,6 +108,8 @@ def make_model(tokenizer: PreTrainedTokenizerBase, settings: BaseSettings, seed:
             dtype="float32",
         )
     )
+    give_lookup(model)
+    return model
 
 
 def train_base(
@@ -123,13 +136,10 @@ def train_base(
         raise EmptyStageError(
             f"base: {len(order)} texts fill {len(windows)} windows of {settings.context} tokens; there is nothing to learn from"
         )
-    # A row is what one window of the context holds: short windows come as many at once.
-    most = settings.batch * settings.context // settings.window
-    first = _windows(_shuffled(short, dice), tokenizer, settings.window)
-    rows = [first[start : start + most] for start in range(0, len(first) - most + 1, most)]
+    exercises = _exercises(settings, range(len(tokenizer.all_special_ids), len(tokenizer)), dice)
+    rows = [*exercises, *_rows(_windows(_shuffled(short, dice), tokenizer, settings.window), settings)]
     for _ in range(settings.epochs):
-        again = _shuffled(windows[held_out:], dice)
-        rows += [again[start : start + settings.batch] for start in range(0, len(again), settings.batch)]
+        rows += _rows(_shuffled(windows[held_out:], dice), settings)
     model = make_model(tokenizer, settings, job.seed)
     arguments = TrainingArguments(
         **usual_arguments(job, _EVALUATIONS),
@@ -145,22 +155,39 @@ def train_base(
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=Rows.from_dict({"input_ids": rows}),
-        eval_dataset=Rows.from_dict({"input_ids": [[window] for window in windows[:held_out]]}),
+        train_dataset=_as_table(rows),
+        eval_dataset=_as_table([[window] for window in windows[:held_out]]),
         data_collator=_as_batch,
     )
     log = train(trainer, job)
     save(model, tokenizer, job.out)
     job.forget_checkpoints()
-    read = sum(len(window) for row in rows for window in row)
+    read = sum(len(window.ids) for row in rows for window in row)
     return log, {"parameters": model.num_parameters(), "tokens": read, "texts": len(order), "short_texts": len(short)}
 
 
+def _exercises(settings: BaseSettings, vocabulary: range, dice: random.Random) -> list[list[Window]]:
+    length = min(_EXERCISE_WINDOW, settings.window)
+    return [
+        [exercise(dice, vocabulary, length) for _ in range(settings.batch * settings.context // length)]
+        for _ in range(settings.exercises)
+    ]
+
+
+def _rows(windows: Sequence[Window], settings: BaseSettings) -> list[list[Window]]:
+    """Return what is read in each step: of short windows as many as hold what the long ones would."""
+    most = settings.batch * settings.context // len(windows[0].ids) if windows else 1
+    return [list(windows[start : start + most]) for start in range(0, len(windows), most)]
+
+
+def _as_table(rows: Iterable[Sequence[Window]]) -> Rows:
+    return Rows.from_list([{"input_ids": [w.ids for w in row], "labels": [w.labels for w in row]} for row in rows])
+
+
 def _as_batch(rows: Sequence[Mapping[str, Sequence[Sequence[int]]]]) -> dict[str, torch.Tensor]:
-    """Return the windows of the one row of a step: each token is to be foretold from those before it."""
+    """Return the windows of the one row of a step."""
     [row] = rows
-    ids = torch.tensor(row["input_ids"])
-    return {"input_ids": ids, "labels": ids}
+    return {name: torch.tensor(row[name]) for name in ("input_ids", "labels")}
 
 
 def _shuffled(items: Iterable[Item], dice: random.Random) -> list[Item]:
@@ -202,7 +229,8 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path) 
         raise BackendError(f"{out}: the model cannot be written: {error}") from error
 
 
-def _windows(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, context: int) -> list[list[int]]:
+def _windows(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, context: int) -> list[Window]:
     """Cut the texts, one after the other, into windows of ``context`` tokens; what is left at the end is dropped."""
     ids = list(chain.from_iterable([*tokenizer(text).input_ids, tokenizer.bos_token_id] for text in texts))
-    return [ids[start : start + context] for start in range(0, len(ids) - context + 1, context)]
+    cut = (ids[start : start + context] for start in range(0, len(ids) - context + 1, context))
+    return [Window(window, window) for window in cut]

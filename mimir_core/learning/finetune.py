@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from datasets import Dataset as Rows
 from peft import LoraConfig, PeftModel, prepare_model_for_kbit_training
+from torch.nn.functional import cross_entropy
 from transformers import BitsAndBytesConfig, EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
@@ -23,7 +24,7 @@ from mimir_core.config import FinetuneSettings
 from mimir_core.errors import EmptyStageError
 from mimir_core.learning.base import load, save
 from mimir_core.learning.splits import Split
-from mimir_core.learning.training import Job, TrainingLog, can_use_bfloat16, train, usual_arguments
+from mimir_core.learning.training import IGNORED, Job, TrainingLog, can_use_bfloat16, train, usual_arguments
 from mimir_core.records import Chat
 
 ADAPTER, MERGED = "adapter", "merged"
@@ -99,7 +100,7 @@ def finetune(
             f"{len(learned.kept)} and {len(watched.kept)} are left to learn from and to watch"
         )
     prepare: Any = prepare_model_for_kbit_training if is_quantized else lambda model, **_: model
-    trainer = SFTTrainer(
+    trainer = (SFTTrainer if torch.cuda.is_available() else AnswersAloneTrainer)(
         model=prepare(model, use_gradient_checkpointing=False),
         args=SFTConfig(
             **usual_arguments(job, settings.evaluations),
@@ -116,8 +117,8 @@ def finetune(
             metric_for_best_model="eval_loss",
             report_to=[],
         ),
-        train_dataset=_rows(learned.kept, tokenizer),
-        eval_dataset=_rows(watched.kept, tokenizer),
+        train_dataset=rows_of(learned.kept, tokenizer),
+        eval_dataset=rows_of(watched.kept, tokenizer),
         processing_class=tokenizer,
         peft_config=None if is_full else _adapter(settings),
         callbacks=[EarlyStoppingCallback(settings.patience)],
@@ -140,6 +141,23 @@ def finetune(
     return log, counts | {"too_long": learned.too_long, "watched_too_long": watched.too_long}
 
 
+class AnswersAloneTrainer(SFTTrainer):  # type: ignore[misc]
+    """The same loss in less time: without a GPU, TRL computes logits for each token of the question too."""
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
+    ) -> Any:
+        """Return the mean loss over the tokens of the answers."""
+        expected = inputs.pop("labels")[:, 1:]
+        is_answer = expected != IGNORED
+        places = is_answer.any(0).nonzero()[:, 0]
+        outputs = model(**inputs, use_cache=False, logits_to_keep=places)
+        logits, wanted = outputs.logits.flatten(0, 1).float(), expected[:, places].flatten()
+        loss = cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum")
+        loss = loss / (is_answer.sum() if num_items_in_batch is None else num_items_in_batch)
+        return (loss, outputs) if return_outputs else loss
+
+
 def merge(base: Path, adapter: Path, out: Path) -> None:
     """Add an adapter to the weights of its base, unquantized, and write the sum."""
     model, tokenizer = load(base)
@@ -157,7 +175,7 @@ def _adapter(settings: FinetuneSettings) -> LoraConfig:
     )
 
 
-def _rows(chats: Sequence[Chat], tokenizer: PreTrainedTokenizerBase) -> Rows:
+def rows_of(chats: Sequence[Chat], tokenizer: PreTrainedTokenizerBase) -> Rows:
     turns = [as_turns(chat, tokenizer) for chat in chats]
     return Rows.from_list([{"prompt": messages[:-1], "completion": messages[-1:]} for messages in turns])
 

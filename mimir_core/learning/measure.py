@@ -18,11 +18,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mimir_core.evaluation.diagnosis import share
 from mimir_core.learning.finetune import as_tokens, as_turns
+from mimir_core.learning.training import IGNORED
 from mimir_core.records import Chat, content_hash
 
 _CAUSE = re.compile(r'"causes":\[\{"suspect":"(c\d+)"')
 _ANSWER_TOKENS = 512
-_IGNORED = -100
 
 
 @torch.no_grad()
@@ -40,7 +40,7 @@ def perplexity(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, chats
         ids = torch.tensor([as_tokens(chat, tokenizer)], device=model.device)
         labels = ids.clone()
         asked = question_tokens(chat, tokenizer)
-        labels[0, : len(asked)] = _IGNORED
+        labels[0, : len(asked)] = IGNORED
         count = ids.shape[1] - len(asked)
         loss += float(model(input_ids=ids, labels=labels).loss) * count
         tokens += count

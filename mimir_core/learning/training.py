@@ -24,6 +24,8 @@ from mimir_core.records import content_hash
 
 logger = logging.getLogger(__name__)
 
+IGNORED = -100
+"""The label of a token whose loss does not count, as torch has it."""
 SUMS = "sha256.json"
 _LAST_STEP = "last-step"
 _DECIMALS = 4

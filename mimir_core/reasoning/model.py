@@ -19,6 +19,7 @@ from mimir_core.reasoning.diagnose import diagnose
 from mimir_core.reasoning.prompt import Prompt, prompt_version
 from mimir_core.reasoning.question import Question, ask_again, ask_within
 from mimir_core.reasoning.reply import diagnosis_of, parse_steps
+from mimir_core.reasoning.schema import schema_for
 from mimir_core.reasoning.steps import Steps
 from mimir_core.reasoning.verify import verify
 from mimir_core.records import Diagnosis, EvidencePack, Message
@@ -131,7 +132,7 @@ class ModelReasoner:
     def _converse(self, question: Question, pack: EvidencePack) -> _Talk:
         """Ask, and once more where the answer does not hold."""
         settings, talk = self.params.reasoner, _Talk()
-        schema = Steps.model_json_schema() if settings.guided else None
+        schema = schema_for(Steps, question.prompt, sorted(self.rules.actions)) if settings.guided else None
         messages = question.messages
         for _ in range(_TRIES):
             try:

@@ -17,6 +17,7 @@ from mimir_core.reasoning.builtin import MAX_CONFIDENCE
 from mimir_core.reasoning.claims import claim_about, is_about, names
 from mimir_core.reasoning.prompt import Prompt
 from mimir_core.reasoning.proposals import MAX_ACTIONS, propose
+from mimir_core.reasoning.schema import MAX_CAUSES
 from mimir_core.reasoning.steps import Asked, Blamed, Steps, Weighed
 from mimir_core.reasoning.verify import Verified, reject
 from mimir_core.reasoning.words import reject_command, reject_reason, reject_sentence
@@ -37,8 +38,6 @@ from mimir_core.safety.policy import BlastRadius, SafetyRules
 
 Item = TypeVar("Item")
 
-_MAX_CAUSES = 2
-"""Whoever blames more has not chosen."""
 _MOST = 8
 """Of each list that an answer holds; a longer one says nothing more."""
 _OTHER_KIND = 0.5
@@ -145,7 +144,7 @@ class _Reader:
 
     def causes(self, steps: Steps, hypotheses: Sequence[Hypothesis]) -> Iterator[Cause]:
         """Who is blamed, as far as what was weighed carries it."""
-        for blamed in self._few(steps.causes, _MAX_CAUSES):
+        for blamed in self._few(steps.causes, MAX_CAUSES):
             if steps.verdict is not Verdict.CAUSE_FOUND:
                 self.accepts("blames somebody under another verdict than cause_found")
             elif cause := self._cause(blamed, hypotheses):

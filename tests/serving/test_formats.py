@@ -21,7 +21,17 @@ from tasks import paths
 SETTINGS = read_params(paths.PARAMS).serve.model_copy(update={"dtype": "float32", "kv_cache_mib": 64, "start_seconds": 900})
 PYTHON = paths.ROOT / SETTINGS.python
 SIZES = BaseSettings(
-    vocabulary=400, hidden=64, layers=2, heads=2, context=160, window=160, parts=0, epochs=1, batch=1, learning_rate=0.01
+    vocabulary=400,
+    hidden=64,
+    layers=2,
+    heads=2,
+    context=160,
+    exercises=2,
+    window=160,
+    parts=0,
+    epochs=1,
+    batch=1,
+    learning_rate=0.01,
 )
 ADAPTER = "night"
 CHAT = Chat(

@@ -21,12 +21,14 @@ from transformers import (
     set_seed,
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from mimir_core.config import BaseSettings, FinetuneSettings, QuantizeSettings
 from mimir_core.errors import EmptyStageError
 from mimir_core.learning import measure
 from mimir_core.learning.base import TURN, TURN_END, load, make_tokenizer, save
-from mimir_core.learning.finetune import ADAPTER, MERGED, as_tokens, finetune, fit
+from mimir_core.learning.finetune import ADAPTER, MERGED, AnswersAloneTrainer, as_tokens, finetune, fit, rows_of
 from mimir_core.learning.measure import perplexity, question_tokens, read_choice, sample, score, trivial_choices, write_answers
 from mimir_core.learning.quantize import FORMATS, quantize, size_of
 from mimir_core.learning.splits import Split
@@ -89,7 +91,17 @@ LONG = [a_chat(number, " again and again" * CONTEXT) for number in range(10, 13)
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerBase:
     settings = BaseSettings(
-        vocabulary=400, hidden=64, layers=2, heads=4, context=CONTEXT, window=64, parts=0, epochs=1, batch=2, learning_rate=0.01
+        vocabulary=400,
+        hidden=64,
+        layers=2,
+        heads=4,
+        context=CONTEXT,
+        exercises=2,
+        window=64,
+        parts=0,
+        epochs=1,
+        batch=2,
+        learning_rate=0.01,
     )
     return make_tokenizer([message.content for chat in CHATS for message in chat.messages], settings)
 
@@ -351,3 +363,24 @@ def test_a_quantized_model_is_measured_in_float32(bases: dict[str, Path], tmp_pa
         row = stage._measure(tmp_path, {}, CHATS, CHATS)
     assert computed == [torch.float32]
     assert row["mib"] <= row["file_mib"]
+
+
+# --- the loss without a GPU ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_counts_without_a_gpu_is_the_loss_that_trl_computes(
+    family: str, bases: dict[str, Path], tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    losses = []
+    for kind in (SFTTrainer, AnswersAloneTrainer):
+        model, _ = load(bases[family])
+        arguments = SFTConfig(
+            str(tmp_path), use_cpu=True, bf16=False, completion_only_loss=True, max_length=CONTEXT, report_to=[]
+        )
+        trainer = kind(model, arguments, train_dataset=rows_of(CHATS, tokenizer), processing_class=tokenizer)
+        trainer.model.eval()
+        batch = trainer.data_collator([trainer.train_dataset[place] for place in range(3)])
+        batch.pop("completion_mask", None)
+        losses.append(float(trainer.compute_loss(trainer.model, batch)))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -21,7 +21,17 @@ from mimir_core.learning.base import TURN, TURN_END, load, make_model, make_toke
 from mimir_core.learning.training import SUMS, Job, TrainingLog, checkpoint_folder, find_checkpoint
 
 SETTINGS = BaseSettings(
-    vocabulary=300, hidden=32, layers=1, heads=2, context=64, window=32, parts=0, epochs=1, batch=4, learning_rate=0.003
+    vocabulary=300,
+    hidden=32,
+    layers=1,
+    heads=2,
+    context=64,
+    exercises=0,
+    window=32,
+    parts=0,
+    epochs=1,
+    batch=4,
+    learning_rate=0.003,
 )
 TEXTS = [f"the queue of component {number} grows because consumer {number * 7} waits for its disk" for number in range(80)]
 SEED = 7

@@ -30,7 +30,17 @@ from tasks.train_archive import TOP, export_training, import_training, settings_
 
 RESULT, MANIFEST, CONFIG, WEIGHTS = archive.RESULT, archive.MANIFEST, archive.ADAPTER_CONFIG, archive.ADAPTER_WEIGHTS
 TINY = BaseSettings(
-    vocabulary=400, hidden=32, layers=1, heads=2, context=128, window=64, parts=0, epochs=1, batch=2, learning_rate=0.004
+    vocabulary=400,
+    hidden=32,
+    layers=1,
+    heads=2,
+    context=128,
+    exercises=2,
+    window=64,
+    parts=0,
+    epochs=1,
+    batch=2,
+    learning_rate=0.004,
 )
 
 Spoil = Callable[[Path], object]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 
+import jsonschema
 import pytest
 from scripted_model import ScriptedModel, written
 
@@ -11,7 +12,7 @@ from mimir_core.errors import BackendError
 from mimir_core.reasoning.diagnose import diagnose
 from mimir_core.reasoning.model import ModelReasoner
 from mimir_core.reasoning.prompt import focus, prompt_version, write_prompt
-from mimir_core.reasoning.steps import Steps, steps_of
+from mimir_core.reasoning.steps import steps_of
 from mimir_core.records import EvidencePack, Verdict
 
 Reasoner = Callable[..., ModelReasoner]
@@ -54,7 +55,12 @@ def test_the_answer_is_held_to_the_schema_where_the_endpoint_can(
 ) -> None:
     model = ScriptedModel(right)
     reasoner(model, guided=guided).diagnose(pack)
-    assert model.schemas == [Steps.model_json_schema() if guided else None]
+    [schema] = model.schemas
+    assert (schema is not None) == guided
+    if schema:
+        jsonschema.validate(json.loads(right), schema)
+        with pytest.raises(jsonschema.ValidationError, match="'e99' is not one of"):
+            jsonschema.validate({**json.loads(right), "symptoms": ["e99"]}, schema)
 
 
 def test_what_does_not_hold_is_sent_back_once_with_the_reasons(
