@@ -509,8 +509,8 @@ class BaseSettings(Settings):
     """Tokens of the windows that short texts are read in, next."""
     parts: int = Field(ge=0)
     """Short texts that are made of each question."""
-    epochs: int = Field(ge=1)
-    """How often it reads the long texts."""
+    epochs: float = Field(gt=0)
+    """How often it reads the long texts; of what it reads again and again it learns the words, and looks up less."""
     batch: int = Field(ge=1)
     """Windows of ``context`` tokens a step, or as many short ones as hold the same."""
     learning_rate: float = Field(gt=0)

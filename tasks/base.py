@@ -15,6 +15,8 @@ from tasks.training import tell, write_curve
 
 logger = logging.getLogger(__name__)
 
+_PARTS_TO_OTHERS = 5
+"""Among so many parts, one other text: the form of answers and the words of runbooks are met early."""
 MADE = "made"
 """The ``model.base`` that means: train one from scratch."""
 
@@ -23,7 +25,7 @@ def base(params: Params) -> None:
     """Write models/base and reports/base.json.
 
     The texts are the runbooks and, of the training chats, the questions with their readings and the answers, apart; before them
-    come parts of the questions.
+    come parts of the questions, and some of the others.
     """
     settings = params.sizes.base
     if params.model.base != MADE:
@@ -38,9 +40,10 @@ def base(params: Params) -> None:
     instructions = [chat.messages[0].content for chat in chats]
     chunks = [f"{chunk.title} > {chunk.heading}\n{chunk.text}" for chunk in read_records(paths.CHUNKS, Chunk)]
     asked, answered = [read_question(chat, dice) for chat in chats], [chat.messages[2].content for chat in chats]
-    parts = [read_part(chat, dice) for chat in chats for _ in range(settings.parts)]
+    short = [read_part(chat, dice) for chat in chats for _ in range(settings.parts)]
+    short += dice.sample([*answered, *chunks], min(len(answered), len(short) // _PARTS_TO_OTHERS))
     texts = [*chunks, instructions[0], *asked, *answered]
-    checkpoints = checkpoint_folder(paths.CHECKPOINTS, "base", [parts, texts, settings.model_dump(), params.model.seed])
-    log, counts = train_base(parts, texts, instructions, settings, Job(paths.BASE, checkpoints, params.model.seed))
+    checkpoints = checkpoint_folder(paths.CHECKPOINTS, "base", [short, texts, settings.model_dump(), params.model.seed])
+    log, counts = train_base(short, texts, instructions, settings, Job(paths.BASE, checkpoints, params.model.seed))
     tell("base", log, settings, {"base": MADE, **counts}, params)
     logger.info("base: %.1f million parameters, loss %s after %s steps", counts["parameters"] / 1e6, log.losses[-1][1], log.steps)

@@ -1,11 +1,13 @@
-"""GPTQ and AWQ where vLLM's own kernel for four-bit weights is not: on processors without AVX-512 it is not built, and it knows no
-float32.
+"""GPTQ and AWQ where vLLM's own kernel for four-bit weights cannot be had.
 
 Comes in: vLLM, which calls :func:`register` in each of its processes (its plugin group ``vllm.general_plugins``). Goes out: its
-operator, which takes plain torch where the kernel cannot be had. Surprises: plain torch unpacks weights when they are first used
-and keeps them so, which takes the time and the memory of the model before it was quantized; it knows symmetric weights alone, which
-is what Mimir writes; on an accelerator nothing is changed.
+operator, which takes plain torch on processors without AVX-512, for which the kernel is not built, and in float32, which it does
+not know. Surprises: plain torch unpacks weights when they are first used and keeps them so, which takes the time and the memory
+of the model before it was quantized; it knows symmetric weights alone, which is what Mimir writes; on an accelerator nothing is
+changed.
 """
+
+from collections.abc import Callable
 
 import torch
 from vllm import _custom_ops
@@ -22,9 +24,10 @@ def register() -> None:
     """Put the choice between the kernel and plain torch in the place of the kernel."""
     if not current_platform.is_cpu():
         return
-    kernel, is_built = _custom_ops.cpu_gemm_wna16, hasattr(torch.ops._C, "cpu_gemm_wna16")  # noqa: SLF001  # vLLM's kernels
+    is_built = hasattr(torch.ops._C, "cpu_gemm_wna16")  # noqa: SLF001  # where vLLM's kernels are
+    kernel: Callable[..., torch.Tensor] = _custom_ops.cpu_gemm_wna16
     plain = torch.library.custom_op("mimir::multiply_four_bits", _multiply, mutates_args=(), device_types="cpu")
-    plain.register_fake(lambda input, q_weight, scales: input.new_empty(*input.shape[:-1], scales.shape[1]))  # noqa: A006
+    plain.register_fake(lambda given, _weight, scales: given.new_empty(*given.shape[:-1], scales.shape[1]))
 
     def multiply(  # noqa: PLR0913, PLR0917  # vLLM's signature
         input: torch.Tensor,  # noqa: A002
@@ -39,7 +42,7 @@ def register() -> None:
             return kernel(input, q_weight, scales, zeros, bias, pack_factor, isa_hint)
         if zeros is not None:
             raise NotImplementedError("four-bit weights with zero points need a processor with AVX-512 and bfloat16")
-        product = plain(input, q_weight, scales)
+        product: torch.Tensor = plain(input, q_weight, scales)
         return product if bias is None else product + bias
 
     _custom_ops.cpu_gemm_wna16 = multiply

@@ -1,16 +1,18 @@
 """Text -> a small language model, trained from scratch; or any model of the Hugging Face format, taken as it is.
 
 Comes in: texts, or the name of a model. Goes out: a folder with tokenizer and weights (safetensors). The architecture is
-Llama's (Touvron et al., 2023) with tied embeddings, the tokenizer a byte-level BPE (Radford et al., 2019), so that any byte can
-be said, in which the key of a suspect or of a piece of evidence is one token. Surprises: the model starts with a circuit that looks
-things up (lookup.py) and reads random tokens first; it reads questions and answers of the training split as separate texts: it
-learns what both look like and how to look things up in a question, and nothing of which answer belongs to which question; short
-texts in short windows come before long ones in long windows, because that shows it more of them in the same time.
+Llama's (Touvron et al., 2023) with tied embeddings, the tokenizer a byte-level BPE (Radford et al., 2019), so that any byte
+can be said, in which the key of a suspect or of a piece of evidence is one token. Surprises: the model starts with a circuit
+that looks things up (lookup.py) and reads random tokens first; it reads questions and answers of the training split as
+separate texts: it learns what both look like and how to look things up in a question, and nothing of which answer belongs to
+which question; short texts in short windows come before long ones in long windows, because that shows it more of them in the
+same time.
 """
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,8 +140,8 @@ def train_base(
         )
     exercises = _exercises(settings, range(len(tokenizer.all_special_ids), len(tokenizer)), dice)
     rows = [*exercises, *_rows(_windows(_shuffled(short, dice), tokenizer, settings.window), settings)]
-    for _ in range(settings.epochs):
-        rows += _rows(_shuffled(windows[held_out:], dice), settings)
+    long = [window for _ in range(ceil(settings.epochs)) for window in _shuffled(windows[held_out:], dice)]
+    rows += _rows(long[: ceil(settings.epochs * (len(windows) - held_out))], settings)
     model = make_model(tokenizer, settings, job.seed)
     arguments = TrainingArguments(
         **usual_arguments(job, _EVALUATIONS),

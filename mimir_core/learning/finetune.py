@@ -141,11 +141,15 @@ def finetune(
     return log, counts | {"too_long": learned.too_long, "watched_too_long": watched.too_long}
 
 
-class AnswersAloneTrainer(SFTTrainer):  # type: ignore[misc]
+class AnswersAloneTrainer(SFTTrainer):
     """The same loss in less time: without a GPU, TRL computes logits for each token of the question too."""
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Return the mean loss over the tokens of the answers."""
         expected = inputs.pop("labels")[:, 1:]
@@ -176,6 +180,7 @@ def _adapter(settings: FinetuneSettings) -> LoraConfig:
 
 
 def rows_of(chats: Sequence[Chat], tokenizer: PreTrainedTokenizerBase) -> Rows:
+    """Return the chats as TRL reads them."""
     turns = [as_turns(chat, tokenizer) for chat in chats]
     return Rows.from_list([{"prompt": messages[:-1], "completion": messages[-1:]} for messages in turns])
 

@@ -1,17 +1,18 @@
 """What lets a small model look things up within minutes: a circuit that it starts with, and an exercise that keeps it.
 
-Comes in: a Llama of random weights; dice. Goes out: the same model with induction heads (Olsson et al., "In-context learning and
-induction heads", 2022): heads of the first layer bring to each token the one before it, heads of the second find where the current
-token stood before and bring what followed; and windows of random tokens in which nothing but that foretells what comes. Weights
-that are set to what training would make of them: Trockman and Kolter, "Mimetic initialization of self-attention layers", 2023.
-Surprises: text alone teaches endings and turns of phrase first and wears the circuit away, so the exercise comes before it; a model
-of one layer or one head gets no circuit.
+Comes in: a Llama of random weights; dice. Goes out: the same model with induction heads (Olsson et al., "In-context learning
+and induction heads", 2022): heads of the first layer bring to each token the one before it, heads of the second find where
+the current token stood before and bring what followed; and windows of random tokens in which nothing but that foretells what
+comes. Weights that are set to what training would make of them: Trockman and Kolter, "Mimetic initialization of self-
+attention layers", 2023. Surprises: text alone teaches endings and turns of phrase first and wears the circuit away, so the
+exercise comes before it; a model of one layer or one head gets no circuit.
 """
 
 import random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from torch.nn.functional import pad
 from transformers import LlamaForCausalLM
 
 from mimir_core.learning.training import IGNORED
@@ -42,7 +43,8 @@ class Window(NamedTuple):
 @torch.no_grad()
 def give_lookup(model: LlamaForCausalLM) -> None:
     """Set weights of the first two layers so that they copy what followed a token the last time; half of the heads take part."""
-    config, layers = model.config, model.model.layers
+    config: Any = model.config
+    layers = model.model.layers
     hidden, heads = config.hidden_size, config.num_attention_heads
     width, copies = hidden // heads, heads // 2
     if len(layers) < 2 or not copies:
@@ -50,7 +52,9 @@ def give_lookup(model: LlamaForCausalLM) -> None:
     spread = config.initializer_range
     for layer in layers:
         for head in range(heads):
-            _write(layer.self_attn, slice(head * width, (head + 1) * width), _orthonormal(hidden, width), spread)
+            own, brought = slice(head * width, (head + 1) * width), _orthonormal(hidden, width)
+            layer.self_attn.v_proj.weight[own] = brought
+            layer.self_attn.o_proj.weight[:, own] = brought.T * _BROUGHT * spread
     embeddings = model.model.embed_tokens.weight
     embeddings[:, 0] = _CONSTANT * spread
     constant = _CONSTANT * spread / embeddings.pow(2).mean(-1).sqrt().mean()
@@ -58,7 +62,7 @@ def give_lookup(model: LlamaForCausalLM) -> None:
     strength = torch.zeros(width // 2)
     strength[: len(_FASTEST)] = torch.tensor(_FASTEST[: width // 2]).sqrt()
     strength *= (_SHARPNESS * width**0.5) ** 0.5 / constant
-    directions = _orthonormal(hidden - 1, hidden - 1)
+    directions = pad(_orthonormal(hidden - 1, hidden - 1), (1, 0))  # of the tokens, not of the coordinate that all share
     rows = min(width, (hidden - 1) // (2 * copies))
     before, again = layers[0].self_attn, layers[1].self_attn
     for head in range(copies):
@@ -70,12 +74,10 @@ def give_lookup(model: LlamaForCausalLM) -> None:
         before.k_proj.weight[own, 0] = torch.cat([strength * turns.cos(), strength * turns.sin()])
         of_token, of_former = (directions[start : start + rows] for start in (2 * head * rows, (2 * head + 1) * rows))
         part = slice(own.start, own.start + rows)
-        before.v_proj.weight[part, 1:] = of_token
-        before.o_proj.weight[1:, part] = of_former.T * _BROUGHT * spread
-        again.q_proj.weight[part, 1:] = of_token * _MATCH
-        again.k_proj.weight[part, 1:] = of_former * _MATCH
-        for weights in (before.v_proj.weight, again.q_proj.weight, again.k_proj.weight):
-            weights[part, 0] = 0
+        before.v_proj.weight[part] = of_token
+        before.o_proj.weight[:, part] = of_former.T * _BROUGHT * spread
+        again.q_proj.weight[part] = of_token * _MATCH
+        again.k_proj.weight[part] = of_former * _MATCH
 
 
 def exercise(dice: random.Random, vocabulary: range, length: int) -> Window:
@@ -94,12 +96,6 @@ def exercise(dice: random.Random, vocabulary: range, length: int) -> Window:
             ids += [first, *others]
             labels += [IGNORED, *others]
     return Window(ids[:length], labels[:length])
-
-
-def _write(attention: torch.nn.Module, own: slice, directions: torch.Tensor, spread: float) -> None:
-    """Let a head bring what it reads as it is, in ``directions``."""
-    attention.v_proj.weight[own] = directions
-    attention.o_proj.weight[:, own] = directions.T * _BROUGHT * spread
 
 
 def _orthonormal(columns: int, rows: int) -> torch.Tensor:

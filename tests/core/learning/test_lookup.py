@@ -1,6 +1,7 @@
-"""A model that looks things up from its first step: the circuit does what it says, and it is learned from, where chance is not."""
+"""The circuit does what it says, and a model learns with it what one without it does not."""
 
 import random
+from itertools import pairwise
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def test_what_can_be_known_stood_there_before() -> None:
     for row, row_labels in zip(ids.tolist(), labels.tolist(), strict=True):
         for place, label in enumerate(row_labels):
             if label != IGNORED:
-                assert (row[place - 1], label) in list(zip(row[: place - 1], row[1:place], strict=True))
+                assert (row[place - 1], label) in list(pairwise(row[:place]))
         assert len(row) == LENGTH
         assert any(label != IGNORED for label in row_labels)
 
