@@ -50,6 +50,10 @@ _WORDS = r" ?\b[ce]\d{1,2}\b|\d+| ?\p{L}+| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+"
 """What no token reaches beyond: a key, a number, a word, signs, blanks; after Radford et al."""
 _ROTATION_BASE = 500_000.0
 """Of the positions (Su et al., "RoFormer", 2021); as Llama 3 has it: slow rotations let a token be found again far away."""
+_SHORT_WINDOWS = 2
+"""In a step, for each long one."""
+_LEARNING_ENDS = 10
+"""The learning rate falls in the last of so many parts of the run."""
 _EXERCISE_WINDOW = 128
 """At most, in tokens: in long windows the exercise is not learned."""
 _INNER_FACTOR = 8 / 3
@@ -144,7 +148,11 @@ def train_base(
     rows += _rows(long[: ceil(settings.epochs * (len(windows) - held_out))], settings)
     model = make_model(tokenizer, settings, job.seed)
     arguments = TrainingArguments(
-        **usual_arguments(job, _EVALUATIONS),
+        **usual_arguments(job, _EVALUATIONS)
+        | {
+            "lr_scheduler_type": "warmup_stable_decay",
+            "lr_scheduler_kwargs": {"num_decay_steps": -(-len(rows) // _LEARNING_ENDS)},
+        },
         num_train_epochs=1,
         per_device_train_batch_size=1,
         per_device_eval_batch_size=1,
@@ -170,15 +178,14 @@ def train_base(
 
 def _exercises(settings: BaseSettings, vocabulary: range, dice: random.Random) -> list[list[Window]]:
     length = min(_EXERCISE_WINDOW, settings.window)
-    return [
-        [exercise(dice, vocabulary, length) for _ in range(settings.batch * settings.context // length)]
-        for _ in range(settings.exercises)
-    ]
+    count = settings.batch * _SHORT_WINDOWS * settings.window // length
+    return [[exercise(dice, vocabulary, length) for _ in range(count)] for _ in range(settings.exercises)]
 
 
 def _rows(windows: Sequence[Window], settings: BaseSettings) -> list[list[Window]]:
-    """Return what is read in each step: of short windows as many as hold what the long ones would."""
-    most = settings.batch * settings.context // len(windows[0].ids) if windows else 1
+    """Return what is read in each step: ``batch`` windows, of short ones more, but fewer tokens: what counts is steps."""
+    length = len(windows[0].ids) if windows else settings.context
+    most = max(settings.batch, settings.batch * _SHORT_WINDOWS * settings.window // length)
     return [list(windows[start : start + most]) for start in range(0, len(windows), most)]
 
 

@@ -3,7 +3,7 @@ r"""A question -> the same, and below it what a careful reader finds there: who 
 Comes in: a chat of the training split. Goes out: a text for the base model. Why: who answers must look up names and keys before
 anything can be weighed, and an answer has few of them, so that a small model that reads answers alone does not learn to.
 Surprises: nothing is said of the cause; what is found stands in an order of chance, because in the order of the question each key
-would follow from the one before; parts of a question are shorter, so that the same time shows more of them.
+would follow from the one before; of parts of a question, which come first, the lines are said again: to copy is learned first.
 """
 
 import re
@@ -16,6 +16,8 @@ _EVIDENCE = re.compile(r"(e\d+) (c\d+) (\w+) (.*)")
 _ABOUT_NOBODY = re.compile(r"e\d+ ")
 _SUSPECT = re.compile(r"(c\d+) ")
 _RANKED = "Ranked: "
+_SAYS_SOMETHING = re.compile(r"(?:[ce]\d+|Affected:|Ranked:) ")
+_READ = "Read:"
 _RANKED_KEY = re.compile(r"(?:^|, )(c\d+) ")
 _INCIDENT = "Incident: "
 _AFFECTED = re.compile(r"Affected: (c\d+) .*")
@@ -46,11 +48,14 @@ def read_question(chat: Chat, dice: Random) -> str:
 
 
 def read_part(chat: Chat, dice: Random) -> str:
-    """Return what the question says of two or three of its suspects, shortened, and the reading of that."""
+    """Return what the question says of two or three of its suspects, shortened, and the same lines once more."""
     most = min(len(chat.suspects), dice.choice(_SUSPECTS_OF_A_PART))
     kept = {key: chat.suspects[key] for key in sorted(dice.sample(sorted(chat.suspects), most))}
     asked = (_part_of(line, kept) for line in chat.messages[1].content.splitlines())
-    return "\n".join(_with_reading([line for line in asked if line], kept, dice))
+    lines = [line for line in asked if line]
+    again = [line for line in lines if _SAYS_SOMETHING.match(line)]
+    dice.shuffle(again)
+    return "\n".join([*lines, _READ, *again])
 
 
 def _part_of(line: str, kept: Mapping[str, str]) -> str:
@@ -70,7 +75,7 @@ def _part_of(line: str, kept: Mapping[str, str]) -> str:
 def _with_reading(lines: list[str], suspects: Mapping[str, str], dice: Random) -> Iterable[str]:
     found = list(_found(lines, suspects))
     dice.shuffle(found)
-    return [*lines, "Read:", *found]
+    return [*lines, _READ, *found]
 
 
 def _found(lines: Iterable[str], suspects: Mapping[str, str]) -> Iterator[str]:
