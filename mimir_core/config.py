@@ -512,7 +512,7 @@ class BaseSettings(Settings):
     epochs: float = Field(gt=0)
     """How often it reads the long texts; of what it reads again and again it learns the words, and looks up less."""
     batch: int = Field(ge=1)
-    """Windows of ``context`` tokens a step, or as many short ones as hold the same."""
+    """Windows of ``context`` tokens a step; in a step on short texts, twice as many of ``window`` tokens."""
     learning_rate: float = Field(gt=0)
 
     @model_validator(mode="after")

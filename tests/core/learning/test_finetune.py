@@ -172,11 +172,11 @@ def test_a_family_is_taught_and_what_is_written_says_what_was_taught(
 
 def test_more_lessons_make_the_answers_less_surprising_and_long_chats_are_counted(bases: dict[str, Path], tmp_path: Path) -> None:
     chats = {Split.TRAIN: [*CHATS[:4], *LONG], Split.DEV: [*CHATS[4:], LONG[0]]}
-    _, counts = teach(bases["llama"], tmp_path, chats, epochs=8)
+    _, counts = teach(bases["llama"], tmp_path, chats, epochs=24, learning_rate=0.01)
     assert (counts["too_long"], counts["watched_too_long"]) == (len(LONG), 1)
     assert (counts["chats"], counts["watched"]) == (4, 2)
     before, after = (perplexity(*load(folder), CHATS[4:]) for folder in (bases["llama"], tmp_path / MERGED))
-    assert after < 0.7 * before
+    assert after < before / 2
 
 
 @pytest.mark.parametrize("evaluations", [1, 2])

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,6 +126,23 @@ def test_two_runs_with_one_seed_are_one_run(uninterrupted: Run, tmp_path: Path) 
     for one, other in ((again.log.losses, uninterrupted.log.losses), (again.log.dev_losses, uninterrupted.log.dev_losses)):
         assert [step for step, _ in one] == [step for step, _ in other]
         assert [loss for _, loss in one] == pytest.approx([loss for _, loss in other], abs=1e-3)
+
+
+def test_exercises_come_first_then_short_texts_then_a_share_of_the_long_ones(tmp_path: Path) -> None:
+    def steps(name: str, short: Sequence[str] = (), **changes: Any) -> tuple[int, int]:
+        job = Job(tmp_path / name, tmp_path / name / "checkpoints", SEED)
+        log, counts = train_base(short, TEXTS, [], SETTINGS.model_copy(update={"layers": 2, **changes}), job)
+        return log.steps, counts["tokens"]
+
+    whole, tokens = steps("whole")
+    exercised, exercised_tokens = steps("exercised", exercises=3)
+    a_step = SETTINGS.batch * 2 * SETTINGS.window
+    assert (exercised, exercised_tokens) == (whole + 3, tokens + 3 * a_step)
+    _, half = steps("half", epochs=0.5)
+    assert half == pytest.approx(tokens / 2, abs=SETTINGS.context)
+    _, with_short = steps("short", TEXTS)
+    assert with_short > tokens
+    assert (with_short - tokens) % SETTINGS.window == 0
 
 
 def test_a_run_that_ended_learned_something_and_leaves_no_checkpoints(uninterrupted: Run) -> None:
