@@ -538,6 +538,8 @@ class FinetuneSettings(Settings):
     accumulate: int = Field(ge=1)
     """Steps whose gradients are added up before the weights move."""
     learning_rate: float = Field(gt=0)
+    choice_weight: float = Field(ge=1)
+    """As how many tokens the one counts that names whom an answer blames."""
     packing: bool
     """Whether short chats share a sequence."""
     patience: int = Field(ge=1)

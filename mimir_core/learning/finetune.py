@@ -2,13 +2,16 @@
 
 Comes in: a folder of the Hugging Face format, chats of the training and of the dev split. Goes out: ``adapter`` (not where all
 weights are trained) and ``merged``, both safetensors. Method: QLoRA (Dettmers et al., 2023): the base in NF4 with double
-quantization, low-rank adapters (Hu et al., 2021) on all linear layers; the loss is that of the answers alone. Surprises: the
-embeddings stay those of the base, since a server that adds adapters cannot take others; chats that are longer than the model's
-context are dropped and counted, never cut.
+quantization, low-rank adapters (Hu et al., 2021) on all linear layers; the loss is that of the answers alone. Surprises: whom an
+answer blames is one token of some two hundred, and counts as many of them, else it is guessed to the end; the embeddings stay
+those of the base, since a server that adds adapters cannot take others; chats that are longer than the model's context are
+dropped and counted, never cut.
 """
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +28,7 @@ from mimir_core.errors import EmptyStageError
 from mimir_core.learning.base import load, save
 from mimir_core.learning.splits import Split
 from mimir_core.learning.training import IGNORED, Job, TrainingLog, can_use_bfloat16, train, usual_arguments
+from mimir_core.reasoning.steps import CHOICE
 from mimir_core.records import Chat
 
 ADAPTER, MERGED = "adapter", "merged"
@@ -100,7 +104,8 @@ def finetune(
             f"{len(learned.kept)} and {len(watched.kept)} are left to learn from and to watch"
         )
     prepare: Any = prepare_model_for_kbit_training if is_quantized else lambda model, **_: model
-    trainer = (SFTTrainer if torch.cuda.is_available() else AnswersAloneTrainer)(
+    trainer = AnswersTrainer(
+        choice_weight=settings.choice_weight,
         model=prepare(model, use_gradient_checkpointing=False),
         args=SFTConfig(
             **usual_arguments(job, settings.evaluations),
@@ -141,8 +146,13 @@ def finetune(
     return log, counts | {"too_long": learned.too_long, "watched_too_long": watched.too_long}
 
 
-class AnswersAloneTrainer(SFTTrainer):
-    """The same loss in less time: without a GPU, TRL computes logits for each token of the question too."""
+class AnswersTrainer(SFTTrainer):
+    """Learns answers: what stands for their choice counts more than any other token, and the question costs no logits."""
+
+    def __init__(self, *, choice_weight: float, **told: Any) -> None:
+        """Return a trainer in which the choice counts as ``choice_weight`` tokens; with 1 the loss is that of TRL."""
+        super().__init__(**told)
+        self._choice_weight = choice_weight
 
     def compute_loss(
         self,
@@ -151,15 +161,36 @@ class AnswersAloneTrainer(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Return the mean loss over the tokens of the answers."""
+        """Return the weighted sum of the losses of the answers' tokens, divided by their number."""
         expected = inputs.pop("labels")[:, 1:]
         is_answer = expected != IGNORED
         places = is_answer.any(0).nonzero()[:, 0]
         outputs = model(**inputs, use_cache=False, logits_to_keep=places)
-        logits, wanted = outputs.logits.flatten(0, 1).float(), expected[:, places].flatten()
-        loss = cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum")
-        loss = loss / (is_answer.sum() if num_items_in_batch is None else num_items_in_batch)
+        wanted = expected[:, places]
+        losses = cross_entropy(outputs.logits.flatten(0, 1).float(), wanted.flatten(), ignore_index=IGNORED, reduction="none")
+        loss = losses @ weigh(wanted, self.processing_class, self._choice_weight).flatten().to(losses.device)
+        if num_items_in_batch is None:
+            loss = loss / is_answer.sum()
+        else:  # the tokens of all processes, over which the gradient will be averaged
+            loss = loss / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+
+def weigh(expected: torch.Tensor, tokenizer: Any, choice_weight: float) -> torch.Tensor:
+    """Return how much each token counts: ``choice_weight`` where a part of an answer's choice stands, else 1.
+
+    Args:
+        expected: Tokens of answers, and :data:`IGNORED` between them; shape (rows, tokens).
+        tokenizer: What they can be read with.
+        choice_weight: How many tokens one of the choice counts as.
+    """
+    weights = torch.ones(expected.shape)
+    for row, tokens in zip(weights, expected.tolist(), strict=True):
+        pieces = ["" if token == IGNORED else tokenizer.decode([token]) for token in tokens]
+        ends = list(accumulate(map(len, pieces)))
+        for found in CHOICE.finditer("".join(pieces)):
+            row[bisect_right(ends, found.start(1)) : bisect_left(ends, found.end(1)) + 1] = choice_weight
+    return weights
 
 
 def merge(base: Path, adapter: Path, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -28,11 +29,11 @@ from mimir_core.config import BaseSettings, FinetuneSettings, QuantizeSettings
 from mimir_core.errors import EmptyStageError
 from mimir_core.learning import measure
 from mimir_core.learning.base import TURN, TURN_END, load, make_tokenizer, save
-from mimir_core.learning.finetune import ADAPTER, MERGED, AnswersAloneTrainer, as_tokens, finetune, fit, rows_of
+from mimir_core.learning.finetune import ADAPTER, MERGED, AnswersTrainer, as_tokens, finetune, fit, rows_of, weigh
 from mimir_core.learning.measure import perplexity, question_tokens, read_choice, sample, score, trivial_choices, write_answers
 from mimir_core.learning.quantize import FORMATS, quantize, size_of
 from mimir_core.learning.splits import Split
-from mimir_core.learning.training import Job, TrainingLog
+from mimir_core.learning.training import IGNORED, Job, TrainingLog
 from mimir_core.records import Chat, Message
 from tasks import quantize as stage
 
@@ -57,6 +58,7 @@ SETTINGS = FinetuneSettings(
     batch=2,
     accumulate=1,
     learning_rate=0.02,
+    choice_weight=1,
     packing=False,
     patience=3,
     evaluations=1,
@@ -365,22 +367,66 @@ def test_a_quantized_model_is_measured_in_float32(bases: dict[str, Path], tmp_pa
     assert row["mib"] <= row["file_mib"]
 
 
-# --- the loss without a GPU ---------------------------------------------------------------------------------------
+# --- the loss -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_counts_without_a_gpu_is_the_loss_that_trl_computes(
+def test_where_the_choice_is_a_token_like_any_other_the_loss_is_that_of_trl(
     family: str, bases: dict[str, Path], tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     losses = []
-    for kind in (SFTTrainer, AnswersAloneTrainer):
+    for kind in (SFTTrainer, partial(AnswersTrainer, choice_weight=1)):
         model, _ = load(bases[family])
         arguments = SFTConfig(
             str(tmp_path), use_cpu=True, bf16=False, completion_only_loss=True, max_length=CONTEXT, report_to=[]
         )
-        trainer: Any = kind(model, arguments, train_dataset=rows_of(CHATS, tokenizer), processing_class=tokenizer)
+        trainer: Any = kind(model=model, args=arguments, train_dataset=rows_of(CHATS, tokenizer), processing_class=tokenizer)
         trainer.model.eval()
         batch = trainer.data_collator([trainer.train_dataset[place] for place in range(3)])
         batch.pop("completion_mask", None)
         losses.append(trainer.compute_loss(trainer.model, batch).item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+ANSWERS = (
+    '{"symptoms":["e1"],"hypotheses":[{"suspect":"c2","because":"\\"symptoms\\": é"},{"suspect":"c1"}],"verdict":"cause_found"}',
+    '{"symptoms":["e1"],"hypotheses":[{"suspect":"c2","because":"calm"}],"verdict":"healthy"}',
+    '{"symptoms":[],"hypotheses":[{"suspect":"c12","because":"it is"}],"verdict":"cause_found"}',
+)
+
+
+def test_the_choice_of_an_answer_counts_as_many_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Several answers in one row, as packing has them, and none where nobody is blamed."""
+    rows = [[IGNORED] * 3 + tokenizer(answer).input_ids + [IGNORED] for answer in ANSWERS]
+    expected = torch.tensor([[token for row in rows for token in row]])
+    [weights] = weigh(expected, tokenizer, 50)
+    assert "".join(tokenizer.decode([token]) for token in expected[0][weights == 50].tolist()) == "c2c12"
+    assert set(weights.tolist()) == {1, 50}
+
+
+def test_a_choice_of_several_tokens_counts_whole(tokenizer: PreTrainedTokenizerBase) -> None:
+    letters = [token for letter in ANSWERS[2] for token in tokenizer(letter).input_ids]
+    [weights] = weigh(torch.tensor([letters]), tokenizer, 50)
+    assert "".join(tokenizer.decode([token]) for token, weight in zip(letters, weights, strict=True) if weight == 50) == "c12"
+
+
+def test_who_errs_in_the_choice_errs_more(bases: dict[str, Path], tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    answer = Message(role="assistant", content=ANSWERS[2])
+    chat = CHATS[0].model_copy(update={"messages": (*CHATS[0].messages[:2], answer)})
+    model, _ = load(bases["llama"])
+    losses = []
+    for weight in (1, 50):
+        trainer: Any = AnswersTrainer(
+            choice_weight=weight,
+            model=model,
+            args=SFTConfig(str(tmp_path), use_cpu=True, bf16=False, max_length=CONTEXT, report_to=[]),
+            train_dataset=rows_of([chat], tokenizer),
+            processing_class=tokenizer,
+        )
+        trainer.model.eval()
+        losses.append(trainer.compute_loss(trainer.model, trainer.data_collator([trainer.train_dataset[0]])).item())
+    ids = torch.tensor([as_tokens(chat, tokenizer)])
+    asked = len(question_tokens(chat, tokenizer))
+    surprises = -model(ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[asked - 1 :, 0]
+    chosen = weigh(ids[:, asked:], tokenizer, 50)[0] == 50
+    assert losses[1] - losses[0] == pytest.approx(49 * surprises[chosen].sum().item() / len(surprises), rel=1e-3)
