@@ -370,19 +370,25 @@ def test_a_quantized_model_is_measured_in_float32(bases: dict[str, Path], tmp_pa
 # --- the loss -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "packing"), [*((family, False) for family in FAMILIES), ("llama", True)])
 def test_where_the_choice_is_a_token_like_any_other_the_loss_is_that_of_trl(
-    family: str, bases: dict[str, Path], tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+    family: str, packing: bool, bases: dict[str, Path], tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     losses = []
     for kind in (SFTTrainer, partial(AnswersTrainer, choice_weight=1)):
         model, _ = load(bases[family])
         arguments = SFTConfig(
-            str(tmp_path), use_cpu=True, bf16=False, completion_only_loss=True, max_length=CONTEXT, report_to=[]
+            str(tmp_path),
+            use_cpu=True,
+            bf16=False,
+            completion_only_loss=True,
+            max_length=2 * CONTEXT,
+            packing=packing,
+            report_to=[],
         )
         trainer: Any = kind(model=model, args=arguments, train_dataset=rows_of(CHATS, tokenizer), processing_class=tokenizer)
         trainer.model.eval()
-        batch = trainer.data_collator([trainer.train_dataset[place] for place in range(3)])
+        batch = trainer.data_collator([trainer.train_dataset[place] for place in range(2)])
         batch.pop("completion_mask", None)
         losses.append(trainer.compute_loss(trainer.model, batch).item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
