@@ -31,6 +31,8 @@ from tasks.diagnose import find_cases
 
 CASES = 8
 END_SECONDS = 30
+SMALL = {"max_input_tokens": 1500, "max_output_tokens": 280}
+"""What fits into the context of a model of the profile `standard`."""
 COLUMNS = ("killed", "runs", "cases", "model", "degraded", "lost", "left")
 
 
@@ -44,7 +46,7 @@ class Run(NamedTuple):
 def run_all(folder: Path, count: int) -> Iterator[Run]:
     """Yield each run as it ends; the first, in which nothing is killed, says how long a batch takes."""
     params = read_params(paths.PARAMS)
-    told = {"kind": "model", "model": MODEL, "timeout_seconds": 30, "retries": 1, "max_output_tokens": 128}
+    told = {"kind": "model", "model": MODEL, "timeout_seconds": 30, "retries": 1, **SMALL}
     params = params.model_copy(update={"reasoner": params.reasoner.model_copy(update=told)})
     engine = wiring.engine_from(params, wiring.searcher_from(params))
     packs = [engine.build_pack(read_case(case)) for case in find_cases(paths.INCIDENTS)[:CASES]]

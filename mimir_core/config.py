@@ -460,6 +460,8 @@ class ReasonerSettings(Settings):
     max_input_tokens: int = Field(ge=1000)
     """Of one request, estimated on the safe side; the least useful evidence is left out until it fits."""
     max_output_tokens: int = Field(ge=16)
+    frequency_penalty: float = Field(ge=0, le=2)
+    """Taken off the logit of a token for each time that it was written, so that a sentence ends; 0 is not sent."""
 
 
 class DatasetSettings(Settings):

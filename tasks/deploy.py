@@ -185,7 +185,7 @@ def _client_share(served: Served, questions: Sequence[Question], params: Params)
         return sum(one.answer.output_tokens for one in outcomes if not isinstance(one.answer, BackendError)) / seconds
 
     def raw() -> float:
-        return bare.measure_raw(chats, concurrency, _SHARED_TOKENS)
+        return bare.measure_raw(chats, concurrency, _SHARED_TOKENS, params.reasoner.frequency_penalty)
 
     raw()  # the server has read all questions then
     return round(median(ours() / raw() for _ in range(_ROUNDS)), 3)

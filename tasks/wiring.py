@@ -184,7 +184,8 @@ def judge_from(params: Params) -> EndpointJudge | None:
     url = os.environ.get("MIMIR_JUDGE_URL")
     if not url or not params.evaluate.judge:
         return None
-    settings = params.reasoner.model_copy(update={"model": params.evaluate.judge})
+    # Six grades of the same number are no sentence without end.
+    settings = params.reasoner.model_copy(update={"model": params.evaluate.judge, "frequency_penalty": 0.0})
     return EndpointJudge(ModelEndpoint(url, os.environ.get("MIMIR_JUDGE_KEY"), settings))
 
 

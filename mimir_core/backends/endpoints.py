@@ -154,12 +154,15 @@ class ModelEndpoint:
             raise BackendError(shorten(escape.line(said), _REASON_CHARACTERS, placeholder=" …")) from error
 
     def _limits(self) -> "ModelSettings":
-        return {
+        limits: ModelSettings = {
             "max_tokens": self._settings.max_output_tokens,
             "temperature": 0.0,
             "request_timeout": self._settings.timeout_seconds,
             "max_retries": self._settings.retries,
         }
+        if self._settings.frequency_penalty:
+            limits["frequency_penalty"] = self._settings.frequency_penalty
+        return limits
 
     @asynccontextmanager
     async def _model(self) -> AsyncIterator["Model"]:

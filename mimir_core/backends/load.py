@@ -44,13 +44,15 @@ class Bare:
 
         return self._rate("/completions", [body(number) for number in range(batch)], batch)
 
-    def measure_raw(self, chats: Sequence[Sequence[Message]], concurrency: int, most_tokens: int) -> float:
+    def measure_raw(
+        self, chats: Sequence[Sequence[Message]], concurrency: int, most_tokens: int, frequency_penalty: float
+    ) -> float:
         """Return the tokens a second of greedy answers to ``chats``, of ``most_tokens`` at most.
 
         Raises:
             BackendError: A request failed.
         """
-        settings = {"max_tokens": most_tokens, "temperature": 0}
+        settings = {"max_tokens": most_tokens, "temperature": 0, "frequency_penalty": frequency_penalty}
         bodies = [{"messages": [message.model_dump() for message in chat], **settings} for chat in chats]
         return self._rate("/chat/completions", bodies, concurrency)
 

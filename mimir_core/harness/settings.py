@@ -67,6 +67,7 @@ class BenchSettings(Settings):
     retries: int | None = Field(default=None, ge=0)
     max_input_tokens: int | None = Field(default=None, ge=1000)
     max_output_tokens: int | None = Field(default=None, ge=16)
+    frequency_penalty: float | None = Field(default=None, ge=0, le=2)
     concurrency: int = Field(default=1, ge=1)
     """Cases that are looked at at the same time; more than one makes each of them slower."""
     track: bool = True

@@ -53,6 +53,12 @@ def test_an_answer_comes_with_what_it_took(at: At, model_server: ModelServer) ->
     assert (body["max_tokens"], body["temperature"], body["stream"]) == (64, 0, False)
 
 
+@pytest.mark.parametrize(("penalty", "sent"), [(0.0, None), (0.3, 0.3)])
+def test_a_penalty_of_none_is_not_sent(penalty: float, sent: float | None, at: At, model_server: ModelServer) -> None:
+    at(frequency_penalty=penalty).ask(CHAT, None)
+    assert model_server.bodies[0].get("frequency_penalty") == sent
+
+
 def test_a_repair_is_asked_for_in_the_same_chat(at: At, model_server: ModelServer) -> None:
     chat = [*CHAT, Message(role="assistant", content="{}"), Message(role="user", content="again")]
     at().ask(chat, None)
