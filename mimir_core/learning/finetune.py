@@ -9,6 +9,7 @@ dropped and counted, never cut.
 """
 
 import os
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -28,10 +29,11 @@ from mimir_core.errors import EmptyStageError
 from mimir_core.learning.base import load, save
 from mimir_core.learning.splits import Split
 from mimir_core.learning.training import IGNORED, Job, TrainingLog, can_use_bfloat16, train, usual_arguments
-from mimir_core.reasoning.steps import CHOICE
 from mimir_core.records import Chat
 
 ADAPTER, MERGED = "adapter", "merged"
+CHOICE = re.compile(r'"hypotheses":\[\{"suspect":"(\w+)"(?=(?:(?!"symptoms":).)*"verdict":"cause_found")')
+"""Where an answer (``reasoning/steps``, as JSON) names whom it will blame, if anybody; others may follow in the text."""
 
 
 class Fitting(NamedTuple):

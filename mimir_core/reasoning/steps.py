@@ -2,18 +2,14 @@
 
 Comes in: a diagnosis and the prompt that a model would have been asked. Goes out: :class:`Steps`, whose JSON is what a model is
 taught to write and is held to when it answers. Surprises: what the prompt did not show cannot be cited; it is
-left out; the hypothesis that holds comes first, so that its suspect is the choice from which the rest follows.
+left out; the hypothesis that holds comes first.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from mimir_core.config import Settings
 from mimir_core.reasoning.prompt import Prompt
 from mimir_core.records import Cause, Claim, Diagnosis, FaultKind, Hypothesis, Verdict
-
-CHOICE = re.compile(r'"hypotheses":\[\{"suspect":"(\w+)"(?=(?:(?!"symptoms":).)*"verdict":"cause_found")')
-"""Where the JSON of the steps names whom it will blame, if it blames anybody; other answers may follow in the same text."""
 
 
 class Weighed(Settings):

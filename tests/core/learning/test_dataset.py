@@ -12,6 +12,7 @@ from mimir_core.config import DatasetSettings, Params
 from mimir_core.learning.checks import chat_rows, chat_rules, count_unknown_keys
 from mimir_core.learning.data_card import count_chats, write_card
 from mimir_core.learning.dataset import Dataset, build_dataset, split_systems
+from mimir_core.learning.finetune import CHOICE
 from mimir_core.learning.lessons import Teacher
 from mimir_core.learning.splits import Split
 from mimir_core.reasoning.correct import correct
@@ -283,6 +284,14 @@ def test_the_same_sources_give_the_same_chats(
 
 
 # --- chats --------------------------------------------------------------------------------------------------------
+
+
+def test_tuning_finds_the_choice_of_every_answer_that_makes_one(built: Dataset) -> None:
+    chats = [chat for members in built.chats.values() for chat in members]
+    chosen = [CHOICE.findall(chat.messages[-1].content) for chat in chats]
+    assert [bool(found) for found in chosen] == [bool(chat.causes) for chat in chats]
+    assert all(set(found) <= set(chat.causes) for found, chat in zip(chosen, chats, strict=True))
+    assert any(chosen)
 
 
 def test_a_held_out_incident_is_asked_about_with_hints_and_without(built: Dataset) -> None:

@@ -41,7 +41,6 @@ TINY = BaseSettings(
     epochs=1,
     batch=2,
     learning_rate=0.004,
-    choice_weight=1,
 )
 
 Spoil = Callable[[Path], object]
