@@ -7,12 +7,11 @@ anew for each run, which takes most of the time; the eight cases of a run are as
 at a random moment of about as long as they take. `make run` comes first: the cases are looked up in the published index.
 """
 
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -20,11 +19,13 @@ from typing import NamedTuple
 
 import psutil
 
+from mimir_core.analysis.signs import read_signs
 from mimir_core.backends.endpoints import ModelEndpoint
 from mimir_core.backends.vllm_server import MODEL
 from mimir_core.config import Params, read_params
-from mimir_core.reasoning.model import ModelReasoner
+from mimir_core.reasoning.model import ModelReasoner, Reasoned
 from mimir_core.records import EvidencePack
+from mimir_core.safety.policy import read_safety_rules
 from mimir_core.telemetry.files import read_case
 from tasks import paths, wiring
 from tasks.diagnose import find_cases
@@ -61,9 +62,8 @@ def run_all(folder: Path, count: int) -> Iterator[Run]:
 def run_once(folder: Path, packs: Sequence[EvidencePack], part: str, moment: float, params: Params) -> tuple[Run, float]:
     """Ask about all packs at once and kill ``part`` after ``moment`` seconds; return what became of it, and how long it took."""
     with ThreadPoolExecutor(len(packs)) as pool, wiring.model_server_from(params).serving(folder) as served:
-        reasoner = ModelReasoner(
-            ModelEndpoint(served.url, served.key, params.reasoner), wiring.read_signs(), wiring.read_safety_rules(), params
-        )
+        endpoint = ModelEndpoint(served.url, served.key, params.reasoner)
+        reasoner = ModelReasoner(endpoint, read_signs(), read_safety_rules(), params)
         guard = psutil.Process(served.process.pid)
         family = [guard, *guard.children(recursive=True)]
         began = time.monotonic()
@@ -71,7 +71,7 @@ def run_once(folder: Path, packs: Sequence[EvidencePack], part: str, moment: flo
         if part != "nothing":
             time.sleep(moment)
             _find(family, part).kill()
-        counts = Counter(_fate(one.result) for one in waiting)
+        counts = Counter(map(_fate, waiting))
         seconds = time.monotonic() - began
     _, alive = psutil.wait_procs(family, timeout=END_SECONDS)
     for member in alive:
@@ -81,20 +81,18 @@ def run_once(folder: Path, packs: Sequence[EvidencePack], part: str, moment: flo
 
 
 def _find(family: Sequence[psutil.Process], part: str) -> psutil.Process:
-    """The guard started the server, the server its engine."""
+    """The guard started the server, the server all others; the one that it started last stands for the engine."""
     return family[{"guard": 0, "server": 1}.get(part, -1)]
 
 
-def _fate(result: object) -> str:
-    try:
-        reasoned = result()  # type: ignore[operator]
-    except Exception:  # noqa: BLE001  # whatever gets out has lost the case
+def _fate(asked: Future[Reasoned]) -> str:
+    """Whatever error gets out has lost the case."""
+    if asked.exception():
         return "lost"
-    return "degraded" if reasoned.diagnosis.degraded else "model"
+    return "degraded" if asked.result().diagnosis.degraded else "model"
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     totals: dict[str, Counter[str]] = {}
     for done in run_all(Path(sys.argv[1]), int(sys.argv[2])):
         totals.setdefault(done.killed, Counter()).update({**done.counts, "runs": 1})
