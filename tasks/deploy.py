@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -53,8 +54,8 @@ _HASHED = "hashed_words"
 _BATCHES = (1, 32)
 _ROUNDS = 7
 """Of Mimir's client against a bare one."""
-_SHARED_CHATS, _SHARED_TOKENS = 64, 64
-"""Chats of a round, and tokens of an answer: short ones, in which a client's own time weighs most."""
+_SHARED_CHATS, _SHARED_TOKENS = 128, 64
+"""Chats of a round, some of them the same, and tokens of an answer: short ones, in which a client's own time weighs most."""
 _PROGRESS = 100
 """Answers between two lines of progress."""
 
@@ -177,7 +178,8 @@ def _client_share(served: Served, questions: Sequence[Question], params: Params)
 
     What else the machine does slows one round down and not the next; so it is the medians that are divided.
     """
-    requests = [one.request._replace(schema=None) for one in questions if not one.guided][:_SHARED_CHATS]
+    free = [one.request._replace(schema=None) for one in questions if not one.guided]
+    requests = list(islice(cycle(free), _SHARED_CHATS))
     chats = [request.messages for request in requests]
     bare = Bare(served.url, served.key, MODEL)
     concurrency, endpoint = params.sizes.deploy.concurrency, _endpoint(served, MODEL, params, _SHARED_TOKENS)

@@ -62,12 +62,14 @@ class Bare:
                 base_url=self._url,
                 headers={"Authorization": f"Bearer {self._key}"},
                 timeout=_TIMEOUT_SECONDS,
-                limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
                 trust_env=False,
             ) as client:
+                free = asyncio.Semaphore(concurrency)  # a pool that is waited for takes longer the more wait
 
                 async def ask(body: Mapping[str, Any]) -> int:
-                    reply = await client.post(path, json={"model": self._model, **body})
+                    async with free:
+                        reply = await client.post(path, json={"model": self._model, **body})
                     return int(reply.raise_for_status().json()["usage"]["completion_tokens"])
 
                 return sum(await asyncio.gather(*map(ask, bodies)))
