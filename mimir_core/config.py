@@ -584,6 +584,8 @@ class Profile(Settings):
     dataset: ViewSettings
     base: BaseSettings
     finetune: FinetuneSettings
+    seeds: tuple[int, ...]
+    """Of further runs of ``finetune``: they tell how far apart two runs are. They are evaluated, and never the challenger."""
     quantize: QuantizeSettings
     deploy: DeploySettings
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mimir_core.config import Params
+from mimir_core.config import FinetuneSettings, Params
 from mimir_core.learning.base import load
 from mimir_core.learning.finetune import MERGED, context_of, fit
 from mimir_core.learning.finetune import finetune as teach
 from mimir_core.learning.measure import perplexity, read_choice, sample, score, trivial_choices, write_answers
 from mimir_core.learning.model_card import write_model_card
 from mimir_core.learning.splits import Split
-from mimir_core.learning.training import Job, checkpoint_folder
+from mimir_core.learning.training import Job, TrainingLog, checkpoint_folder
 from mimir_core.records import Chat
 from tasks import paths
 from tasks.files import read_records
@@ -28,14 +28,25 @@ _DECIMALS = 3
 def finetune(params: Params) -> None:
     """Write models/tuned and reports/finetune.json."""
     settings, seed = params.sizes.finetune, params.model.seed
-    chats = {split: read_records(paths.SFT / f"{split.value}.jsonl", Chat) for split in Split}
-    told = [[chat.id for chat in chats[Split.TRAIN]], settings.model_dump(), seed, _weights_hash(paths.BASE)]
-    job = Job(paths.TUNED, checkpoint_folder(paths.CHECKPOINTS, "finetune", told), seed)
-    log, counts = teach(paths.BASE, chats, settings, job)
+    chats = read_chats()
+    log, counts = teach_base(chats, settings, seed, paths.TUNED)
     measured = measure({"base": paths.BASE, "tuned": paths.TUNED / MERGED}, chats, settings.measured, seed)
     report = tell("finetune", log, settings, {"method": settings.method, **counts, "held_out": measured}, params)
     (paths.TUNED / "README.md").write_text(write_model_card(report, params), encoding="utf-8")
     logger.info("finetune: loss %s after %s steps; perplexity %s", log.losses[-1][1], log.steps, measured["perplexity"])
+
+
+def read_chats() -> dict[Split, list[Chat]]:
+    """Return the data set."""
+    return {split: read_records(paths.SFT / f"{split.value}.jsonl", Chat) for split in Split}
+
+
+def teach_base(
+    chats: Mapping[Split, Sequence[Chat]], settings: FinetuneSettings, seed: int, out: Path
+) -> tuple[TrainingLog, dict[str, int]]:
+    """Teach the base model, or go on where a run that was killed left off; return how it went, and counts."""
+    told = [[chat.id for chat in chats[Split.TRAIN]], settings.model_dump(), seed, _weights_hash(paths.BASE)]
+    return teach(paths.BASE, chats, settings, Job(out, checkpoint_folder(paths.CHECKPOINTS, "finetune", told), seed))
 
 
 def measure(models: Mapping[str, Path], chats: Mapping[Split, Sequence[Chat]], count: int, seed: int) -> dict[str, Any]:

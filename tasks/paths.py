@@ -18,6 +18,8 @@ MODELS = ROOT / "models"
 BASE = MODELS / "base"
 TUNED = MODELS / "tuned"
 MERGED = TUNED / "merged"
+SEEDS = MODELS / "seeds"
+"""Models that differ from the tuned one by the seed of their training: one folder each, named by it."""
 QUANTIZED = MODELS / "quantized"
 IMPORTED = MODELS / "imported"
 CANDIDATES = {"tuned": MERGED, "gptq": QUANTIZED / "gptq", "awq": QUANTIZED / "awq"}

@@ -43,6 +43,7 @@ class Stage(StrEnum):
     DATASET = "dataset"
     BASE = "base"
     FINETUNE = "finetune"
+    SEEDS = "seeds"
     QUANTIZE = "quantize"
     DEPLOY = "deploy"
     EVALUATE = "evaluate"
