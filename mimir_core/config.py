@@ -607,6 +607,10 @@ class JudgeSettings(Settings):
 
     votes: int = Field(ge=1)
     """On each answer; a grade counts where more than half of them agree."""
+    temperature: float = Field(ge=0, le=2)
+    """Of the votes: at 0 all votes on an answer are the same one, and no grade ever flips."""
+    cases: int = Field(ge=0)
+    """Held-out cases whose answers it grades, of every variant that writes the five steps."""
     min_kappa: float = Field(ge=-1, le=1)
     """Agreement with the grades given by hand, over all steps."""
     max_flip_rate: float = Field(ge=0, le=1)

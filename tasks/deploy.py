@@ -5,10 +5,9 @@ says why, but a server that died ends the stage, since that tells nothing of its
 machine, so that it differs from run to run; nothing that decides reads it.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
@@ -30,12 +29,13 @@ from mimir_core.evaluation.variants import (
     ablations_of,
     alter,
     choose_cases,
+    name_seed,
     variant_of,
     write_question,
 )
 from mimir_core.knowledge.index import Embedder
 from mimir_core.knowledge.retrieve import Searcher
-from mimir_core.learning.finetune import ADAPTER
+from mimir_core.learning.finetune import ADAPTER, MERGED
 from mimir_core.reasoning.reply import parse_steps
 from mimir_core.reasoning.schema import schema_for
 from mimir_core.records import Example, Message
@@ -56,8 +56,6 @@ _ROUNDS = 7
 """Of Mimir's client against a bare one."""
 _SHARED_CHATS, _SHARED_TOKENS = 128, 64
 """Chats of a round, some of them the same, and tokens of an answer: short ones, in which a client's own time weighs most."""
-_PROGRESS = 100
-"""Answers between two lines of progress."""
 
 
 class Question(NamedTuple):
@@ -85,7 +83,8 @@ def deploy(params: Params) -> None:
     told: dict[str, dict[str, Any]] = {}
     share: dict[str, Any] = {}
     engine = ""
-    for name, folder in {"base": paths.BASE, **paths.CANDIDATES}.items():
+    seeds = {name_seed(seed): paths.SEEDS / str(seed) / MERGED for seed in params.sizes.seeds}
+    for name, folder in {"base": paths.BASE, **paths.CANDIDATES, **seeds}.items():
         adapters = _adapters() if name == "base" else {}
         questions = list(write_questions(name, examples, altered, rules, params))
         began = time.monotonic()
@@ -114,7 +113,7 @@ def alter_index(examples: Sequence[Example], params: Params) -> Iterator[Altered
             embedder, settings = _other_index(key, value, params)
             corpus = publish_corpus(paths.ROOT, settings, embedder, paths.ABLATIONS, logger.info)
             engine = wiring.engine_from(params, Searcher(corpus.published, embedder, params.retrieve))
-            [name] = ablations_of({key: (value,)})
+            [name] = ablations_of({key: (value,)}, ())
             yield from (Altered(variant=name, case=one.id, pack=engine.look_up_again(one.pack)) for one in examples)
 
 
@@ -133,7 +132,7 @@ def write_questions(
     served: str, examples: Sequence[Example], altered: Sequence[Altered], rules: SafetyRules, params: Params
 ) -> Iterator[Question]:
     """Yield what a served model is asked: of each variant every case, free and held to the schema; of ablations only held."""
-    ablations = ablations_of(params.sizes.deploy.ablations)
+    ablations = ablations_of(params.sizes.deploy.ablations, params.sizes.seeds)
     for name in (*VARIANTS, *ablations):
         variant = variant_of(name)
         if variant.served != served:
@@ -186,7 +185,7 @@ def _client_share(served: Served, questions: Sequence[Question], params: Params)
 
     def ours() -> float:
         began = time.monotonic()
-        outcomes = _collect(endpoint, requests, concurrency)
+        outcomes = endpoint.collect(requests, concurrency)
         seconds = time.monotonic() - began
         return sum(one.answer.output_tokens for one in outcomes if not isinstance(one.answer, BackendError)) / seconds
 
@@ -201,21 +200,9 @@ def _client_share(served: Served, questions: Sequence[Question], params: Params)
 
 def _ask(endpoint: ModelEndpoint, questions: Sequence[Question], served: Served, params: Params) -> list[Generation]:
     """Return an answer, or why there is none, to each question, in their order."""
-    outcomes = _collect(endpoint, [one.request for one in questions], params.sizes.deploy.concurrency)
+    outcomes = endpoint.collect([one.request for one in questions], params.sizes.deploy.concurrency)
     served.check()
     return [_generation(question, outcome) for question, outcome in zip(questions, outcomes, strict=True)]
-
-
-def _collect(endpoint: ModelEndpoint, requests: Iterable[Request], concurrency: int) -> list[Outcome]:
-    async def collect() -> list[Outcome]:
-        outcomes = []
-        async for outcome in endpoint.ask_many(requests, concurrency):
-            outcomes.append(outcome)
-            if len(outcomes) % _PROGRESS == 0:
-                logger.info("deploy: %s answers", len(outcomes))
-        return outcomes
-
-    return sorted(asyncio.run(collect()), key=lambda outcome: outcome.place)
 
 
 def _generation(question: Question, outcome: Outcome) -> Generation:

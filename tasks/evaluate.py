@@ -4,7 +4,7 @@ Surprise: no model is asked here, but a judge where one is configured; that alon
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mimir_core.analysis.signs import SignTable, read_signs
@@ -15,6 +15,7 @@ from mimir_core.evaluation.evaluate import evaluate as score
 from mimir_core.evaluation.evaluate_page import render_page
 from mimir_core.evaluation.evaluate_tables import compare_pairs, write_tables
 from mimir_core.evaluation.generations import Generation
+from mimir_core.evaluation.grading import Grader
 from mimir_core.evaluation.judge_calibration import report_judges
 from mimir_core.evaluation.variants import Altered, choose_cases
 from mimir_core.learning.gate import CaseScores
@@ -37,6 +38,7 @@ def evaluate(params: Params) -> None:
     """Write reports/evaluate.json, .md and .html, and data/outcomes.jsonl."""
     table, rules = read_signs(), read_safety_rules()
     examples = choose_cases(read_records(paths.HELD_OUT, Example), params.sizes.deploy.cases)
+    judges, grader = calibrate_judge(examples, params, table, rules)
     evaluated = score(
         examples,
         read_records(paths.ALTERED, Altered),
@@ -45,9 +47,11 @@ def evaluate(params: Params) -> None:
         lambda pack: diagnose(pack, table, rules, params.diagnose),
         rules,
         params.prompt,
+        grader,
     )
     compared = compare_pairs(evaluated)
-    judges = calibrate_judge(params, table, rules)
+    if grader:
+        judges[params.evaluate.judge]["graded"] = grader.told()
     report = {
         "profile": params.profile,
         "cases": len(examples),
@@ -84,12 +88,20 @@ def name_trivially(examples: list[Example], seed: int) -> dict[str, dict[str, st
     return named
 
 
-def calibrate_judge(params: Params, table: SignTable, rules: SafetyRules) -> dict[str, Any]:
-    """Return what the judge's grades are worth, beside two that read nothing; nothing where no judge is configured."""
+def calibrate_judge(
+    examples: Sequence[Example], params: Params, table: SignTable, rules: SafetyRules
+) -> tuple[dict[str, Any], Grader | None]:
+    """Return what the judge's grades are worth, beside two that read nothing, and what grades with it.
+
+    Nothing where no judge is configured; one that could not grade anything is asked no more.
+    """
     if (judge := wiring.judge_from(params)) is None:
-        return {}
+        return {}, None
     graded = read_judged(paths.GOLD / "judge", paths.GOLD, table, rules, params.prompt)
-    return report_judges(graded, {params.evaluate.judge: judge}, params.judge)
+    judges = report_judges(graded, {params.evaluate.judge: judge}, params.judge)
+    if not judges[params.evaluate.judge]["coverage"]:
+        return judges, None
+    return judges, Grader(judge, params.judge.votes, {one.id for one in choose_cases(examples, params.judge.cases)})
 
 
 def outcomes_of(evaluated: Evaluated) -> list[CaseScores]:

@@ -26,7 +26,6 @@ from mimir_core.backends.unstructured_reader import UnstructuredReader
 from mimir_core.backends.vllm_server import MODEL, VllmServer
 from mimir_core.config import DriftSettings, IndexSettings, IngestSettings, Params
 from mimir_core.errors import ParamsError
-from mimir_core.evaluation.judge import EndpointJudge
 from mimir_core.harness.reasoners import BuiltinReasoner, ProviderReasoner, Reasoner
 from mimir_core.harness.settings import BUILTIN, BenchSettings
 from mimir_core.knowledge import blocks, clean, parse
@@ -179,14 +178,14 @@ def bench_board() -> MlflowBench:
     return MlflowBench(os.environ.get("MLFLOW_TRACKING_URI"), paths.MLFLOW)
 
 
-def judge_from(params: Params) -> EndpointJudge | None:
+def judge_from(params: Params) -> ModelEndpoint | None:
     """Return the judge: ``evaluate.judge`` at ``MIMIR_JUDGE_URL``; None where either is not set."""
     url = os.environ.get("MIMIR_JUDGE_URL")
     if not url or not params.evaluate.judge:
         return None
     # Six grades of the same number are no sentence without end.
     settings = params.reasoner.model_copy(update={"model": params.evaluate.judge, "frequency_penalty": 0.0})
-    return EndpointJudge(ModelEndpoint(url, os.environ.get("MIMIR_JUDGE_KEY"), settings))
+    return ModelEndpoint(url, os.environ.get("MIMIR_JUDGE_KEY"), settings, params.judge.temperature)
 
 
 def model_registry() -> MlflowModels:

@@ -7,6 +7,7 @@ event loop of that call; nothing is sent to where an endpoint redirects, and no 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
     from pydantic_ai.settings import ModelSettings
 
+logger = logging.getLogger(__name__)
+
 _NO_KEY = "none"
 """Sent where there is no key: without one, a client looks for its vendor's in the environment."""
 _BYTES_PER_TOKEN = 100
@@ -35,6 +38,8 @@ _BYTES_PER_TOKEN = 100
 _BYTES_BESIDE = 100_000
 """What an endpoint may say beside the answer."""
 _REASON_CHARACTERS = 300
+_PROGRESS = 100
+"""Answers between two lines of progress."""
 
 
 class Request(NamedTuple):
@@ -57,17 +62,19 @@ class Outcome(NamedTuple):
 class ModelEndpoint:
     """One model at one endpoint."""
 
-    def __init__(self, url: str, key: str | None, settings: ReasonerSettings) -> None:
+    def __init__(self, url: str, key: str | None, settings: ReasonerSettings, temperature: float = 0.0) -> None:
         """Remember whom to ask; nothing is imported or asked.
 
         Args:
             url: Of the API.
             key: None where the endpoint wants none.
             settings: The ``reasoner`` section of params.yaml.
+            temperature: Of the answers; above 0 two of them to the same chat may differ.
         """
         self._url = url
         self._key = key
         self._settings = settings
+        self._temperature = temperature
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> Answered:
         """Return the answer to a chat; call it where no event loop runs.
@@ -85,6 +92,29 @@ class ModelEndpoint:
                 return await self._answer(model, Request(messages, schema))
 
         return asyncio.run(ask_alone())
+
+    def ask_all(self, chats: Iterable[Sequence[Message]], schema: Mapping[str, Any] | None) -> list[Answered | BackendError]:
+        """Return the answer to each chat, or why there is none, ``concurrency`` of them open at the same time.
+
+        Args:
+            chats: Each as for :meth:`ask`.
+            schema: What all answers are held to.
+        """
+        requests = (Request(chat, schema) for chat in chats)
+        return [outcome.answer for outcome in self.collect(requests, self._settings.concurrency)]
+
+    def collect(self, requests: Iterable[Request], concurrency: int) -> list[Outcome]:
+        """Return the outcome of each request, in their order; call it where no event loop runs."""
+
+        async def come() -> list[Outcome]:
+            outcomes = []
+            async for outcome in self.ask_many(requests, concurrency):
+                outcomes.append(outcome)
+                if len(outcomes) % _PROGRESS == 0:
+                    logger.info("%s: %s answers", self._settings.model, len(outcomes))
+            return outcomes
+
+        return sorted(asyncio.run(come()), key=lambda outcome: outcome.place)
 
     async def ask_many(self, requests: Iterable[Request], concurrency: int) -> AsyncIterator[Outcome]:
         """Yield the outcome of each request as it comes.
@@ -156,7 +186,7 @@ class ModelEndpoint:
     def _limits(self) -> "ModelSettings":
         limits: ModelSettings = {
             "max_tokens": self._settings.max_output_tokens,
-            "temperature": 0.0,
+            "temperature": self._temperature,
             "request_timeout": self._settings.timeout_seconds,
             "max_retries": self._settings.retries,
         }

@@ -13,8 +13,12 @@ from mimir_core.errors import InputError
 from mimir_core.evaluation.answers import Said, name_suspect, read_answer, say
 from mimir_core.evaluation.figures import Measured, measure
 from mimir_core.evaluation.generations import Answers, Generation, sort_generations
+from mimir_core.evaluation.grading import Grader
+from mimir_core.evaluation.judge import Answer
 from mimir_core.evaluation.scores import FORM, UNKNOWN, Scores, score_answer, stated_confidence
 from mimir_core.evaluation.variants import BUILTIN, VARIANTS, Altered, Variant, alter, variant_of, write_question
+from mimir_core.reasoning.prompt import Prompt
+from mimir_core.reasoning.steps import Steps, steps_of
 from mimir_core.reasoning.verify import Verified
 from mimir_core.records import EvidencePack, Example, content_hash
 from mimir_core.safety.policy import SafetyRules
@@ -41,6 +45,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  # four files, and what reads them
     builtin: Callable[[EvidencePack], Verified],
     rules: SafetyRules,
     prompts: PromptSettings,
+    grader: Grader | None = None,
 ) -> Evaluated:
     """Score everybody.
 
@@ -52,23 +57,27 @@ def evaluate(  # noqa: PLR0913, PLR0917  # four files, and what reads them
         builtin: Diagnoses a whole pack.
         rules: Which actions may be proposed.
         prompts: The ``prompt`` section of params.yaml, as it was when the models were asked.
+        grader: Grades the five steps of the variants, not of ablations; None where no judge is asked.
     """
-    evaluated = Evaluated({BUILTIN: _measure_said(examples, [say(builtin(one.pack)) for one in examples], rules)}, {}, {})
+    verified = [builtin(one.pack) for one in examples]
+    judged = grader.grade(_written_as_steps(examples, verified, rules, prompts)) if grader else {}
+    evaluated = Evaluated({BUILTIN: _measure_said(examples, [say(one) for one in verified], rules, judged)}, {}, {})
     answered = sort_generations(generations, {example.id for example in examples})
     for name in dict.fromkeys([*VARIANTS, *sorted(answered)]):
         answers = answered.get(name, Answers())
         if not (answers.guided or answers.unguided):
             evaluated.absent[name] = "; ".join([_NOBODY_WROTE, *_refusals(answers)])
             continue
+        asked = alter(examples, name, altered)
         try:
-            measured = _measure_model(alter(examples, name, altered), variant_of(name), answers, rules, prompts)
+            measured = _measure_model(asked, variant_of(name), answers, rules, prompts, grader if name in VARIANTS else None)
         except InputError as error:
             evaluated.absent[name] = str(error)
         else:
             (evaluated.variants if name in VARIANTS else evaluated.ablations)[name] = measured
     for name, components in named.items():
         said = [name_suspect(components[example.id]) for example in examples]
-        evaluated.variants[name] = _measure_said(examples, said, rules)
+        evaluated.variants[name] = _measure_said(examples, said, rules, {})
     return evaluated
 
 
@@ -77,20 +86,29 @@ def hash_cases(examples: Iterable[Example]) -> str:
     return content_hash([example.model_dump(mode="json") for example in examples], 64)
 
 
-def _measure_said(examples: Sequence[Example], said: Sequence[Said], rules: SafetyRules) -> Measured:
+def _measure_said(
+    examples: Sequence[Example], said: Sequence[Said], rules: SafetyRules, judged: Mapping[str, Scores]
+) -> Measured:
     """Measure what no model wrote: it cannot be misread, and a finished diagnosis has the form that models are asked for."""
     scores: dict[str, Scores] = {}
     for example, one in zip(examples, said, strict=True):
         form = None if one.standing is None else 1.0
-        scores[example.id] = {**score_answer(one, example.diagnosis, rules), **dict.fromkeys(FORM, form)}
+        content = score_answer(one, example.diagnosis, rules)
+        scores[example.id] = {**UNKNOWN, **content, **dict.fromkeys(FORM, form), **judged.get(example.id, {})}
     return measure(scores, _confidences(examples, said), (), {})
 
 
-def _measure_model(
-    examples: Sequence[Example], variant: Variant, answers: Answers, rules: SafetyRules, prompts: PromptSettings
+def _measure_model(  # noqa: PLR0913, PLR0917  # who answered what, and what reads it
+    examples: Sequence[Example],
+    variant: Variant,
+    answers: Answers,
+    rules: SafetyRules,
+    prompts: PromptSettings,
+    grader: Grader | None,
 ) -> Measured:
     """Measure a served model; an answer that failed cannot be read, and is wrong."""
     scores: dict[str, Scores] = {}
+    gradable: dict[str, Answer | None] = {}
     asked: list[Example] = []
     scored: list[Generation] = []
     said: list[Said] = []
@@ -105,7 +123,12 @@ def _measure_model(
         scored.append([one for one in written if one][_SCORED])
         said.append([one for one in read if one][_SCORED])
         valid = [None if one is None else float(one.verdict is not None) for one in read]
-        scores[example.id] = {**score_answer(said[-1], example.diagnosis, rules), **dict(zip(FORM, valid, strict=True))}
+        content = score_answer(said[-1], example.diagnosis, rules)
+        scores[example.id] = {**UNKNOWN, **content, **dict(zip(FORM, valid, strict=True))}
+        if variant.form is Steps and (reference := _reference(example, prompt)):
+            gradable[example.id] = Answer(prompt.user, reference, scored[-1].text) if said[-1].verdict else None
+    if grader:
+        scores |= {case: {**scores[case], **judged} for case, judged in grader.grade(gradable).items()}
     counts = {
         "guided": len(answers.guided),
         "unguided": len(answers.unguided),
@@ -115,6 +138,24 @@ def _measure_model(
         "refused": answers.refused.total(),
     }
     return measure(scores, _confidences(asked, said), scored, counts)
+
+
+def _written_as_steps(
+    examples: Sequence[Example], verified: Sequence[Verified], rules: SafetyRules, prompts: PromptSettings
+) -> dict[str, Answer | None]:
+    """Return finished diagnoses as a model would have answered the question of ``tuned``: what that does not show is left out."""
+    written: dict[str, Answer | None] = {}
+    for example, one in zip(examples, verified, strict=True):
+        prompt = write_question(example, VARIANTS["tuned"], rules, prompts)
+        if reference := _reference(example, prompt):
+            written[example.id] = Answer(prompt.user, reference, steps_of(one.diagnosis, prompt).model_dump_json())
+    return written
+
+
+def _reference(example: Example, prompt: Prompt) -> str | None:
+    """Return what somebody who knew would have answered; None where the prompt does not show what is at fault."""
+    steps = steps_of(example.diagnosis, prompt)
+    return steps.model_dump_json() if len(steps.causes) == len(example.diagnosis.causes) else None
 
 
 def _confidences(examples: Sequence[Example], said: Sequence[Said]) -> list[tuple[float, bool]]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mimir_core.evaluation.evaluate_tables import Compared, told
+from mimir_core.evaluation.evaluate_tables import Compared, say_seeds, told
 from mimir_core.evaluation.figures import CALIBRATION, COST
+from mimir_core.evaluation.judge_calibration import say_judge
 from mimir_core.evaluation.scores import SHARES
 from mimir_core.evaluation.variants import TRIVIAL
 from mimir_core.reasoning.charts_svg import picture, shown
@@ -28,13 +29,15 @@ def render_page(report: Mapping[str, Any], compared: Sequence[Compared]) -> str:
         for name in SHARES
         if any(figures[name] is not None for figures in variants.values())
     )
-    columns = (*SHARES, *CALIBRATION, *COST)
+    columns = [name for name in (*SHARES, *CALIBRATION, *COST) if any(figures[name] is not None for figures in variants.values())]
     head = "".join(f"<th>{name}</th>" for name in ("", *columns))
     rows = "".join(
         f"<tr{_mark(name)}><td>{shown(name)}</td>{''.join(f'<td>{told(figures, column)}</td>' for column in columns)}</tr>"
         for name, figures in variants.items()
     )
-    sentences = "".join(f"<li>{shown(one.sentence)}</li>" for one in compared)
+    said = [*(one.sentence for one in compared), say_seeds(report["variants"], report["ablations"])]
+    sentences = "".join(f"<li>{shown(one)}</li>" for one in said if one)
+    judges = "".join(f"<li>{shown(say_judge(name, figures))}</li>" for name, figures in report["judge"].items())
     absent = "".join(f"<li>{shown(name)}: {shown(reason)}</li>" for name, reason in report["absent"].items())
     body = (
         f"<h1>Evaluation on {report['cases']} held-out cases</h1><p class='note'>Profile {shown(report['profile'])}, cases "
@@ -42,6 +45,7 @@ def render_page(report: Mapping[str, Any], compared: Sequence[Compared]) -> str:
         f"<h2>Differences of root_cause_top1, paired by case</h2><ul>{sentences}</ul>"
         f"<h2>Figures</h2><div class='charts'>{charts}</div>"
         f"<h2>All of them</h2><div class='wide'><table><tr>{head}</tr>{rows}</table></div>"
+        + (f"<h2>Judges</h2><ul>{judges}</ul>" if judges else "")
         + (f"<h2>Not there</h2><ul>{absent}</ul>" if absent else "")
     )
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(body=body)

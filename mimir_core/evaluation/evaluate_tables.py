@@ -5,13 +5,15 @@ is a dash, never a zero; names of variants come from a file and are escaped.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from mimir_core.evaluation.evaluate import Evaluated
-from mimir_core.evaluation.figures import CALIBRATION, COST, difference
+from mimir_core.evaluation.figures import CALIBRATION, COST, MAIN, difference
+from mimir_core.evaluation.judge_calibration import write_table
 from mimir_core.evaluation.ranking import Figure
-from mimir_core.evaluation.scores import SHARES
-from mimir_core.evaluation.variants import BUILTIN, TRIVIAL
+from mimir_core.evaluation.scores import CONTENT, FORM, JUDGED
+from mimir_core.evaluation.variants import BUILTIN, OF_A_SEED, TRIVIAL
 from mimir_core.safety import escape
 
 PAIRS = (("tuned", "base"), ("tuned_no_hints", "random_in_pack"), ("tuned", BUILTIN))
@@ -63,6 +65,20 @@ def compare_pairs(evaluated: Evaluated) -> list[Compared]:
     ]
 
 
+def say_seeds(variants: Mapping[str, Mapping[str, Any]], ablations: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return how far apart trainings of the tuned model are that differ by their seed alone; nothing where there is but one.
+
+    >>> say_seeds({"tuned": {"root_cause_top1": 0.5}}, {"ablation:seed=2": {"root_cause_top1": 0.25}})
+    'Over 2 trainings that differ by their seed alone, root_cause_top1 of tuned is 0.38, from 0.25 to 0.50.'
+    """
+    runs = [variants.get("tuned"), *(figures for name, figures in ablations.items() if name.startswith(OF_A_SEED))]
+    known = [figures[MAIN] for figures in runs if figures and figures[MAIN] is not None]
+    if len(known) < 2:
+        return ""
+    told = f"{MAIN} of tuned is {fmean(known):.2f}, from {min(known):.2f} to {max(known):.2f}."
+    return f"Over {len(known)} trainings that differ by their seed alone, {told}"
+
+
 def write_tables(report: Mapping[str, Any], compared: Sequence[Compared]) -> str:
     """Return reports/evaluate.json as Markdown."""
     variants, ablations = report["variants"], report["ablations"]
@@ -84,6 +100,13 @@ def write_tables(report: Mapping[str, Any], compared: Sequence[Compared]) -> str
             "## Ablations of tuned",
             *_tables({name: variants[name] for name in ("tuned",) if name in variants} | ablations),
         ]
+    if seeds := say_seeds(variants, ablations):
+        parts.append(escape.markdown(seeds))
+    if report["judge"]:
+        parts += ["## The judge", write_table(report["judge"]).strip()]
+        graded = {name: figures for name, figures in variants.items() if any(figures[step] is not None for step in JUDGED)}
+        if graded:
+            parts.append(f"### What it says of the five steps\n\n{_figures(JUDGED, graded)}")
     if report["absent"]:
         absent = [f"- {escape.markdown(name)}: {escape.markdown(reason)}" for name, reason in report["absent"].items()]
         parts += ["## Not there", "\n".join(absent)]
@@ -100,14 +123,23 @@ def told(figures: Mapping[str, Any], name: str) -> str:
 
 def _tables(variants: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Three tables, since one would be too wide to read."""
-    for title, names in (("Right answers", SHARES[:5]), ("Sound answers", SHARES[5:]), ("Confidence and cost", _SCALED)):
-        rows = [[_shown(name), *(told(figures, column) for column in names)] for name, figures in variants.items()]
-        yield f"### {title}\n\n{_table(['', *names], rows)}"
+    for title, names in (
+        ("Right answers", CONTENT[:5]),
+        ("Sound answers", (*CONTENT[5:], *FORM)),
+        ("Confidence and cost", _SCALED),
+    ):
+        yield f"### {title}\n\n{_figures(names, variants)}"
     counted = {name: figures["counts"] for name, figures in variants.items() if "missing" in figures["counts"]}
     if counted:
         columns = list(next(iter(counted.values())))
         rows = [[_shown(name), *(str(counts[column]) for column in columns)] for name, counts in counted.items()]
         yield f"### Counts\n\n{_table(['', *columns], rows)}"
+
+
+def _figures(names: Sequence[str], variants: Mapping[str, Mapping[str, Any]]) -> str:
+    return _table(
+        ["", *names], [[_shown(name), *(told(figures, column) for column in names)] for name, figures in variants.items()]
+    )
 
 
 def _shown(variant: str) -> str:

@@ -1,7 +1,7 @@
 """A model that grades the answers of models, step by step, and when its grades count.
 
-Comes in: a question, a reference, an answer, and who is asked. Goes out: a grade for each step of the answer, or none. Surprises:
-a grade counts only if more than half of all votes that were asked for agree on it, so that a vote which failed or cannot be read
+Comes in: questions, references, answers, and who is asked. Goes out: a grade for each step of an answer, or none. Surprises: a
+grade counts only if more than half of all votes that were asked for agree on it, so that a vote which failed or cannot be read
 counts for nobody and what stays without a majority is ungraded, not wrong. The rubric is a file of its own (``prompts/judge.md``)
 whose hash names its version. Tokens are word pieces as :func:`~mimir_core.knowledge.chunk.count_words` counts them, the same for
 every judge.
@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 from mimir_core.config import Settings
 from mimir_core.errors import BackendError
 from mimir_core.knowledge.chunk import count_words
-from mimir_core.reasoning.model import Endpoint
+from mimir_core.reasoning.model import Answered
 from mimir_core.records import Message, content_hash
 
 _RUBRIC = Path(__file__).with_name("prompts") / "judge.md"
@@ -51,29 +51,10 @@ class Opinion(Settings):
 
 
 class Asker(Protocol):
-    """Anything that answers a chat. To give votes of its own each time, it must sample (temperature above 0)."""
+    """Anything that answers chats. To give votes of its own each time, it must sample (temperature above 0)."""
 
-    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:
-        """Return the answer's text, held to the JSON ``schema`` where it can be.
-
-        Raises:
-            BackendError: There is none.
-        """
-
-
-class EndpointJudge:
-    """Asks a served model; one that always answers alike gives the same vote each time."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:
-        """Return the answer's text.
-
-        Raises:
-            BackendError: There is none.
-        """
-        return self._endpoint.ask(messages, schema).text
+    def ask_all(self, chats: Sequence[Sequence[Message]], schema: Mapping[str, Any] | None) -> Sequence[Answered | BackendError]:
+        """Return what came of each chat, in their order, held to the JSON ``schema`` where it can be."""
 
 
 class Answer(NamedTuple):
@@ -90,6 +71,8 @@ class Judgement(NamedTuple):
 
     grades: PerStep[Grade | None]
     """None where no grade has a majority."""
+    votes: int
+    """That were asked for."""
     lost: Counter[str]
     """Votes that count for nobody: ``failed`` or ``unreadable``."""
     input_tokens: int
@@ -101,33 +84,38 @@ def rubric_version() -> str:
     return content_hash(_RUBRIC.read_text(encoding="utf-8"))
 
 
-def judge(answer: Answer, asker: Asker, votes: int) -> Judgement:
-    """Ask ``votes`` times, and keep of each step the grade that more than half of the votes agree on.
+def judge(answers: Sequence[Answer], asker: Asker, votes: int) -> list[Judgement]:
+    """Ask ``votes`` times about each answer, and keep of each step the grade that more than half of its votes agree on.
 
     Args:
-        answer: The only thing that is graded.
-        asker: Asked one vote after another; one that it does not answer is counted, not tried again.
-        votes: At least one.
+        answers: The only thing that is graded.
+        asker: Asked once about everything; a vote that it does not give is counted, not tried again.
+        votes: On one answer; at least one.
     """
-    messages = write_question(answer)
-    schema = PerStep[Opinion].model_json_schema()
-    asked = sum(count_words(message.content) for message in messages)
-    read: list[PerStep[Opinion]] = []
-    lost: Counter[str] = Counter()
-    written = 0
-    for _ in range(votes):
-        try:
-            reply = asker.ask(messages, schema)
-        except BackendError:
-            lost["failed"] += 1
-            continue
-        written += count_words(reply)
-        if vote := read_vote(reply):
-            read.append(vote)
-        else:
-            lost["unreadable"] += 1
-    grades = {step: majority([getattr(vote, step).grade for vote in read], votes) for step in STEPS}
-    return Judgement(PerStep[Grade | None].model_validate(grades), lost, asked * (votes - lost["failed"]), written)
+    questions = [write_question(answer) for answer in answers]
+    replies = asker.ask_all([question for question in questions for _ in range(votes)], PerStep[Opinion].model_json_schema())
+    return [_count(question, replies[place * votes : (place + 1) * votes]) for place, question in enumerate(questions)]
+
+
+def _count(question: Sequence[Message], replies: Sequence[Answered | BackendError]) -> Judgement:
+    """Return what the votes on one answer came to."""
+    given = [reply.text for reply in replies if not isinstance(reply, BackendError)]
+    read = [vote for vote in map(read_vote, given) if vote]
+    lost = Counter({"failed": len(replies) - len(given), "unreadable": len(given) - len(read)})
+    grades = {step: majority([getattr(vote, step).grade for vote in read], len(replies)) for step in STEPS}
+    asked = len(given) * sum(count_words(message.content) for message in question)
+    written = sum(map(count_words, given))
+    return Judgement(PerStep[Grade | None].model_validate(grades), len(replies), +lost, asked, written)
+
+
+def cost_of(judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """Return what judgements took together: votes, those that were lost by reason, tokens."""
+    return {
+        "votes": sum(judgement.votes for judgement in judgements),
+        "lost_votes": dict(sum((judgement.lost for judgement in judgements), Counter[str]())),
+        "input_tokens": sum(judgement.input_tokens for judgement in judgements),
+        "output_tokens": sum(judgement.output_tokens for judgement in judgements),
+    }
 
 
 def write_question(answer: Answer) -> tuple[Message, Message]:

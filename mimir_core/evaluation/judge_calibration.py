@@ -8,7 +8,6 @@ Agreement is Cohen's kappa with quadratic weights (Psychological Bulletin, 1968)
 """
 
 import random
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple, TypeVar
@@ -16,7 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 from sklearn.metrics import cohen_kappa_score
 
 from mimir_core.config import JudgeSettings
-from mimir_core.evaluation.judge import STEPS, Answer, Asker, Grade, Judgement, Opinion, PerStep, judge, rubric_version
+from mimir_core.errors import BackendError
+from mimir_core.evaluation.judge import STEPS, Answer, Asker, Grade, Judgement, Opinion, PerStep, cost_of, judge, rubric_version
+from mimir_core.reasoning.model import Answered
 from mimir_core.records import Message
 
 _GRADES = (0, 1, 2)
@@ -36,9 +37,9 @@ class HandGraded(NamedTuple):
 class ConstantJudge:
     """Finds everything right."""
 
-    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:  # noqa: ARG002  # it reads nothing
+    def ask_all(self, chats: Sequence[Sequence[Message]], schema: Mapping[str, Any] | None) -> list[Answered | BackendError]:  # noqa: ARG002  # it reads nothing
         """Return the same vote each time."""
-        return _vote([2] * len(STEPS))
+        return [_vote([2] * len(STEPS)) for _ in chats]
 
 
 class RandomJudge:
@@ -47,9 +48,9 @@ class RandomJudge:
     def __init__(self) -> None:
         self._dice = random.Random(_SEED)  # noqa: S311  # a baseline, not a secret
 
-    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:  # noqa: ARG002  # it reads nothing
-        """Return the next vote."""
-        return _vote(self._dice.choices(_GRADES, k=len(STEPS)))
+    def ask_all(self, chats: Sequence[Sequence[Message]], schema: Mapping[str, Any] | None) -> list[Answered | BackendError]:  # noqa: ARG002  # it reads nothing
+        """Return a vote for each."""
+        return [_vote(self._dice.choices(_GRADES, k=len(STEPS))) for _ in chats]
 
 
 def report_judges(graded: Sequence[HandGraded], judges: Mapping[str, Asker], settings: JudgeSettings) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def calibrate(graded: Sequence[HandGraded], asker: Asker, settings: JudgeSetting
         ``kappa``, ``human_kappa`` and ``flip_rate`` (None where they are undefined) and ``coverage``, over all steps and in
         ``steps`` for each; ``ungraded`` grades of the first round; the cost of both rounds; ``may_gate``, and if not, why.
     """
-    rounds = [[judge(item.answer, asker, settings.votes) for item in graded] for _ in range(2)]
+    rounds = [judge([item.answer for item in graded], asker, settings.votes) for _ in range(2)]
     judgements = [judgement for one in rounds for judgement in one]
     figures = _figures(graded, rounds, STEPS)
     reason = _reason_against(figures, settings)
@@ -79,10 +80,7 @@ def calibrate(graded: Sequence[HandGraded], asker: Asker, settings: JudgeSetting
         "steps": {step: _figures(graded, rounds, [step]) for step in STEPS},
         "answers": len(graded),
         "ungraded": _grades((judgement.grades for judgement in rounds[0]), STEPS).count(None),
-        "votes": settings.votes * len(judgements),
-        "lost_votes": dict(sum((judgement.lost for judgement in judgements), Counter[str]())),
-        "input_tokens": sum(judgement.input_tokens for judgement in judgements),
-        "output_tokens": sum(judgement.output_tokens for judgement in judgements),
+        **cost_of(judgements),
         "rubric": rubric_version(),
         "may_gate": not reason,
         "reason": reason,
@@ -113,6 +111,16 @@ def write_table(report: Mapping[str, Any]) -> str:
     return "\n".join([f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows]) + "\n"
 
 
+def say_judge(name: str, figures: Mapping[str, Any]) -> str:
+    """Return whether the grades of a judge count.
+
+    >>> say_judge("house", {"kappa": 0.5, "reason": "kappa 0.50, judge.min_kappa 0.6"})
+    'house: kappa 0.50; its grades decide nothing (kappa 0.50, judge.min_kappa 0.6).'
+    """
+    may = f"its grades decide nothing ({figures['reason']})" if figures["reason"] else "its grades may gate"
+    return f"{name}: kappa {_shown(figures['kappa'])}; {may}."
+
+
 def _figures(graded: Sequence[HandGraded], rounds: Sequence[Sequence[Judgement]], steps: Sequence[str]) -> dict[str, Any]:
     first, second = _grades((item.first for item in graded), steps), _grades((item.second for item in graded), steps)
     one, other = (_grades((judgement.grades for judgement in judgements), steps) for judgements in rounds)
@@ -141,9 +149,9 @@ def _reason_against(figures: Mapping[str, Any], settings: JudgeSettings) -> str:
     return ""
 
 
-def _vote(grades: Sequence[int]) -> str:
+def _vote(grades: Sequence[int]) -> Answered:
     opinions = {step: {"why": "-", "grade": grade} for step, grade in zip(STEPS, grades, strict=True)}
-    return PerStep[Opinion].model_validate(opinions).model_dump_json()
+    return Answered(PerStep[Opinion].model_validate(opinions).model_dump_json(), 0, 0)
 
 
 def _shown(figure: float | None) -> str:

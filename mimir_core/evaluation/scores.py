@@ -8,6 +8,7 @@ where it would help or cannot harm; to restart an innocent is on the allow-list,
 from collections.abc import Mapping, Sequence
 
 from mimir_core.evaluation.answers import Said, cited_by
+from mimir_core.evaluation.judge import STEPS
 from mimir_core.records import Diagnosis
 from mimir_core.safety.policy import BlastRadius, SafetyRules
 
@@ -26,7 +27,9 @@ CONTENT = (
     "safe_actions",
 )
 FORM = ("schema_valid", "schema_valid_guided")
-SHARES = (*CONTENT, *FORM)
+JUDGED = tuple(f"judged_{step}" for step in STEPS)
+"""A judge's grade of each step, halved: 1 is right, .5 partly right; None where none was asked, or its votes do not agree."""
+SHARES = (*CONTENT, *FORM, *JUDGED)
 """Everything that is a mean over cases of a share of one case."""
 UNKNOWN: Scores = dict.fromkeys(SHARES)
 """Of a case that nobody was asked about: not known is not wrong."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -25,6 +25,10 @@ _CHOOSE = Path(__file__).with_name("prompts") / "choose.md"
 _ABLATION = re.compile(r"ablation:(\w+)=(\d{1,6}|[a-z_]+)")
 _TOP_K = "top_k"
 """What people call the number of passages."""
+_SEED = "seed"
+"""Of the training."""
+OF_A_SEED = f"ablation:{_SEED}="
+"""How the names of variants begin that differ by it."""
 OF_THE_INDEX = ("chunk_words", "embedding")
 """What decides which passages there are to be shown: the cases themselves are others."""
 
@@ -47,7 +51,8 @@ class Altered(Record):
 class Variant(NamedTuple):
     """A served model, and how it is asked."""
 
-    served: Literal["base", "tuned", "gptq", "awq"]
+    served: str
+    """``base``, ``tuned``, ``gptq``, ``awq``, or what :func:`name_seed` says."""
     hints: bool = True
     """Whether it is told how the evidence engine ranks the suspects."""
     form: type[Steps] | type[Choice] = Steps
@@ -79,6 +84,8 @@ def variant_of(name: str) -> Variant:
 
     >>> variant_of("ablation:top_k=0").shown, variant_of("ablation:max_evidence=6").shown
     ({'max_passages': 0}, {'max_evidence': 6})
+    >>> variant_of("ablation:seed=2").served
+    'seed_2'
 
     Raises:
         InputError: There is no such variant.
@@ -88,19 +95,30 @@ def variant_of(name: str) -> Variant:
     found = _ABLATION.fullmatch(name)
     if found and found[1] in OF_THE_INDEX:
         return Variant("tuned")
+    if found and found[1] == _SEED and found[2].isdecimal():
+        return Variant(name_seed(int(found[2])))
     key = "max_passages" if found and found[1] == _TOP_K else found and found[1]
     if found is None or key not in PromptSettings.model_fields or not found[2].isdecimal():
         raise InputError(f"{name!r:.80} is no variant of the evaluation")
     return Variant("tuned", shown={str(key): int(found[2])})
 
 
-def ablations_of(tried: Mapping[str, Iterable[int | str]]) -> list[str]:
-    """Return the names of the variants that are asked otherwise.
+def ablations_of(tried: Mapping[str, Iterable[int | str]], seeds: Iterable[int]) -> list[str]:
+    """Return the names of the variants with one thing changed: what is asked, or the seed of the training.
 
-    >>> ablations_of({"top_k": (0, 1), "embedding": ("hashed_words",)})
-    ['ablation:top_k=0', 'ablation:top_k=1', 'ablation:embedding=hashed_words']
+    >>> ablations_of({"top_k": (0, 1), "embedding": ("hashed_words",)}, [2])
+    ['ablation:top_k=0', 'ablation:top_k=1', 'ablation:embedding=hashed_words', 'ablation:seed=2']
     """
-    return [f"ablation:{key}={value}" for key, values in tried.items() for value in values]
+    return [f"ablation:{key}={value}" for key, values in {**tried, _SEED: seeds}.items() for value in values]
+
+
+def name_seed(seed: int) -> str:
+    """Return what the tuned model of another seed is called where it is served.
+
+    >>> name_seed(2)
+    'seed_2'
+    """
+    return f"seed_{seed}"
 
 
 def choose_cases(examples: Sequence[Example], count: int) -> list[Example]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from mimir_core.config import DriftSettings, Settings, read_settings
+from mimir_core.evaluation.scores import JUDGED
 from mimir_core.learning.splits import Split
 from mimir_core.store.scopes import Scope
 
@@ -60,6 +61,10 @@ class Policy(Settings):
     def _judges_speak_of_guards(self) -> Self:
         if unknown := sorted(set(self.judges) - set(self.guards)):
             raise ValueError(f"judges: {unknown[0]!r} is no guard")
+        if nameless := sorted((set(self.guards) & set(JUDGED)) - set(self.judges)):
+            raise ValueError(f"guards: {nameless[0]!r} is a judge's opinion: `judges` must name the judge")
+        if self.main.metric in JUDGED:
+            raise ValueError(f"main: {self.main.metric!r} is a judge's opinion, which decides nothing alone")
         return self
 
 

@@ -53,6 +53,21 @@ def test_an_answer_comes_with_what_it_took(at: At, model_server: ModelServer) ->
     assert (body["max_tokens"], body["temperature"], body["stream"]) == (64, 0, False)
 
 
+def test_a_judge_that_samples_says_how(model_server: ModelServer, settings: ReasonerSettings) -> None:
+    ModelEndpoint(model_server.url, None, settings, temperature=0.7).ask(CHAT, None)
+    assert model_server.bodies[0]["temperature"] == 0.7
+
+
+def test_chats_that_are_asked_together_are_answered_in_their_order_and_one_that_fails_says_why(
+    at: At, model_server: ModelServer
+) -> None:
+    model_server.script = [answers("first", 0.2), answers("second"), says(400), answers("last")]
+    first, second, failed, last = at(concurrency=1).ask_all([CHAT] * 4, SCHEMA)
+    assert [one.text for one in (first, second, last) if isinstance(one, Answered)] == ["first", "second", "last"]
+    assert isinstance(failed, BackendError)
+    assert all("response_format" in body for body in model_server.bodies)
+
+
 @pytest.mark.parametrize(("penalty", "sent"), [(0.0, None), (0.3, 0.3)])
 def test_a_penalty_of_none_is_not_sent(penalty: float, sent: float | None, at: At, model_server: ModelServer) -> None:
     at(frequency_penalty=penalty).ask(CHAT, None)

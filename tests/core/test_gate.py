@@ -30,6 +30,9 @@ def crown(project: Project, right: int, *, cases_hash: str = "c0", seed: int = 2
     project.measure("tuned", hits(30))
 
 
+JUDGED_MAIN = yaml.safe_load(POLICY.read_text())["main"] | {"metric": "judged_cause"}
+
+
 def with_policy(project: Project, folder: Path, **changed: object) -> None:
     policy = yaml.safe_load(POLICY.read_text()) | changed
     file = folder / "policy.yaml"
@@ -263,6 +266,12 @@ def test_a_judge_counts_only_where_it_may_gate(
         ("min_cases", 0, "min_cases"),
         ("override", ["root"], "override.0"),
         ("judges", {"tone": "ok"}, "'tone' is no guard"),
+        (
+            "guards",
+            {"judged_cause": {"better": "higher", "max_loss": 0}},
+            "'judged_cause' is a judge's opinion: `judges` must name",
+        ),
+        ("main", JUDGED_MAIN, "'judged_cause' is a judge's opinion, which decides nothing alone"),
     ],
 )
 def test_a_policy_that_is_no_policy_stops_the_stage(project: Project, tmp_path: Path, key: str, value: object, said: str) -> None:

@@ -81,7 +81,8 @@ Sized = Callable[..., Params]
 def sized(params: Params) -> Sized:
     def change(**changes: Any) -> Params:
         sizes = {"cases": 4, "ablations": {"top_k": (0,)}, "concurrency": 4, "answer_tokens": 64} | changes
-        profile = params.sizes.model_copy(update={"deploy": params.sizes.deploy.model_copy(update=sizes)})
+        seeds = {"seeds": sizes.pop("seeds", ())}
+        profile = params.sizes.model_copy(update=seeds | {"deploy": params.sizes.deploy.model_copy(update=sizes)})
         reasoner = params.reasoner.model_copy(update={"retries": 0})
         return params.model_copy(update={"profiles": {params.profile: profile}, "reasoner": reasoner})
 
@@ -112,6 +113,14 @@ def test_each_model_is_served_once_and_the_report_says_how_fast_it_writes(farm: 
         assert (told["memory_mib"], told["smoke"]) == (12.0, "ok")
         assert told["tokens_per_s_1"] > 0
     assert report["client_share_of_raw_throughput"] > 0
+
+
+def test_a_model_of_another_seed_is_served_and_asked_as_the_tuned_one(farm: Farm, sized: Sized) -> None:
+    deploy(sized(seeds=(2, 5)))
+    assert [folder for folder, _ in farm.started[-2:]] == [paths.SEEDS / seed / "merged" for seed in ("2", "5")]
+    counts = Counter((one.variant, one.guided) for one in read_records(paths.GENERATIONS, Generation))
+    assert [counts[f"ablation:seed={seed}", guided] for seed in (2, 5) for guided in (False, True)] == [0, 4, 0, 4]
+    assert list(json.loads((paths.REPORTS / "deploy.json").read_text())["variants"])[-2:] == ["seed_2", "seed_5"]
 
 
 @pytest.mark.usefixtures("farm")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,58 @@ def test_a_judge_that_is_configured_is_held_against_the_grades_given_by_hand(
     assert wiring.judge_from(named) is None
     monkeypatch.setattr(wiring, "judge_from", lambda _params: ConstantJudge())
     evaluate(named)
-    assert list(report()["judge"]) == ["kind", "constant", "random"]
-    assert report()["judge"]["kind"]["may_gate"] is False
+    judges = report()["judge"]
+    assert list(judges) == ["kind", "constant", "random"]
+    assert judges["kind"]["may_gate"] is False
     assert not read_document(paths.REPORTS / "evaluate.json", Evaluation).judge["kind"].may_gate
+
+
+def test_the_judge_grades_what_was_answered_and_people_read_what_its_grades_are_worth(
+    project: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "judge_from", lambda _params: ConstantJudge())
+    evaluate(
+        project.model_copy(
+            update={
+                "evaluate": project.evaluate.model_copy(update={"judge": "kind"}),
+                "judge": project.judge.model_copy(update={"cases": 2}),
+            }
+        )
+    )
+    graded = report()["judge"]["kind"]["graded"]
+    assert (graded["cases"], graded["answers"], graded["votes"]) == (2, 4, 4 * project.judge.votes)  # builtin and tuned
+    assert {name for name, figures in report()["variants"].items() if figures["judged_checks"] == 1.0} == {"builtin", "tuned"}
+    lines = [one.scores["judged_cause"] for one in read_records(paths.OUTCOMES, CaseScores) if one.variant == "tuned"]
+    assert sorted(lines, key=str) == [1.0, 1.0, None, None]
+    page, tables = written()["evaluate.html"].decode(), written()["evaluate.md"].decode()
+    assert "| tuned | 1.00 [1.00, 1.00] | 1.00" in tables.partition("What it says of the five steps")[2]
+    assert "| kind | 0.00 |" in tables
+    assert "kind: kappa 0.00; its grades decide nothing (kappa 0.00, judge.min_kappa 0.6)." in page
+    assert "<figcaption>judged_cause</figcaption>" in page
+
+
+def test_a_judge_that_is_away_is_counted_and_asked_no_more(project: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away:
+        def ask_all(self, chats: Sequence[Any], schema: Any) -> list[BackendError]:
+            assert schema
+            return [BackendError("nobody there") for _ in chats]
+
+    monkeypatch.setattr(wiring, "judge_from", lambda _params: Away())
+    evaluate(project.model_copy(update={"evaluate": project.evaluate.model_copy(update={"judge": "far"})}))
+    judged = report()["judge"]["far"]
+    assert (judged["coverage"], judged["lost_votes"]) == (0.0, {"failed": judged["votes"]})
+    assert "graded" not in judged
+    assert report()["variants"]["tuned"]["judged_cause"] is None
+
+
+def test_trainings_of_other_seeds_stand_beside_the_tuned_model(project: Params, write: Write) -> None:
+    generations = [*read_records(paths.GENERATIONS, Generation), *(write("ablation:seed=2", case, HEALTHY) for case in "abcd")]
+    write_records(paths.GENERATIONS, generations)
+    evaluate(project)
+    assert report()["ablations"]["ablation:seed=2"]["root_cause_top1"] == 0.0
+    said = "Over 2 trainings that differ by their seed alone, root_cause_top1 of tuned is 0.50, from 0.00 to 1.00."
+    assert said in written()["evaluate.md"].decode().replace("\\", "")
+    assert said in written()["evaluate.html"].decode()
 
 
 def test_mlflow_has_a_run_for_each_variant_and_the_reports(project: Params, empty_mlflow: Path) -> None:
