@@ -1,7 +1,7 @@
 """Any causal model of the Hugging Face format can be taught, merged, measured and made small."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from mimir_core.config import BaseSettings, FinetuneSettings, QuantizeSettings
-from mimir_core.errors import EmptyStageError
+from mimir_core.config import BaseSettings, FinetuneSettings, Params, QuantizeSettings
+from mimir_core.errors import EmptyStageError, ParamsError
 from mimir_core.learning import measure
 from mimir_core.learning.base import TURN, TURN_END, load, make_tokenizer, save
 from mimir_core.learning.finetune import ADAPTER, MERGED, AnswersTrainer, as_tokens, finetune, fit, rows_of, weigh
@@ -35,7 +35,10 @@ from mimir_core.learning.quantize import FORMATS, quantize, size_of
 from mimir_core.learning.splits import Split
 from mimir_core.learning.training import IGNORED, Job, TrainingLog
 from mimir_core.records import Chat, Message
+from tasks import paths
 from tasks import quantize as stage
+from tasks.files import write_records
+from tasks.seeds import seeds
 
 CONTEXT = 160
 SIZES = {
@@ -436,3 +439,41 @@ def test_who_errs_in_the_choice_errs_more(bases: dict[str, Path], tokenizer: Pre
     surprises = -model(ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[asked - 1 :, 0]
     chosen = weigh(ids[:, asked:], tokenizer, 50)[0] == 50
     assert losses[1] - losses[0] == pytest.approx(49 * surprises[chosen].sum().item() / len(surprises), rel=1e-3)
+
+
+# --- further seeds ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_seeds(bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params) -> Callable[..., Params]:
+    for name in ("SFT", "SEEDS", "CHECKPOINTS", "REPORTS"):
+        monkeypatch.setattr(paths, name, tmp_path / name)
+    monkeypatch.setattr(paths, "BASE", bases["llama"])
+    for split, chats in {Split.TRAIN: CHATS[:4], Split.DEV: CHATS[4:], Split.TEST: CHATS}.items():
+        write_records(paths.SFT / f"{split.value}.jsonl", chats)
+
+    def make(*seeds: int) -> Params:
+        sizes = params.sizes.model_copy(update={"finetune": SETTINGS, "seeds": seeds})
+        return params.model_copy(update={"profiles": {params.profile: sizes}})
+
+    return make
+
+
+def test_each_further_seed_is_a_model_of_its_own(of_seeds: Callable[..., Params]) -> None:
+    seeds(of_seeds(2, 3))
+    two, three = (load_file(paths.SEEDS / seed / MERGED / "model.safetensors") for seed in ("2", "3"))
+    assert any(not torch.equal(two[name], three[name]) for name in two)
+    told = json.loads((paths.REPORTS / "seeds.json").read_text())["seeds"]
+    assert list(told) == ["2", "3"]
+    assert all(run["steps"] == 2 for run in told.values())
+
+
+def test_without_seeds_an_empty_folder_says_so(of_seeds: Callable[..., Params]) -> None:
+    seeds(of_seeds())
+    assert list(paths.SEEDS.iterdir()) == []
+    assert json.loads((paths.REPORTS / "seeds.json").read_text())["seeds"] == {}
+
+
+def test_the_seed_of_the_tuned_model_is_no_further_one(of_seeds: Callable[..., Params]) -> None:
+    with pytest.raises(ParamsError, match=r"profiles.nano.seeds: 1 is model.seed, that of the tuned model itself"):
+        seeds(of_seeds(1))
