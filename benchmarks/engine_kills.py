@@ -32,6 +32,7 @@ from tasks.diagnose import find_cases
 
 CASES = 8
 END_SECONDS = 30
+TIMEOUT_SECONDS = 30
 SMALL = {"max_input_tokens": 1500, "max_output_tokens": 280}
 """What fits into the context of a model of the profile `standard`."""
 COLUMNS = ("killed", "runs", "cases", "model", "degraded", "lost", "left")
@@ -46,11 +47,7 @@ class Run(NamedTuple):
 
 def run_all(folder: Path, count: int) -> Iterator[Run]:
     """Yield each run as it ends; the first, in which nothing is killed, says how long a batch takes."""
-    params = read_params(paths.PARAMS)
-    told = {"kind": "model", "model": MODEL, "timeout_seconds": 30, "retries": 1, **SMALL}
-    params = params.model_copy(update={"reasoner": params.reasoner.model_copy(update=told)})
-    engine = wiring.engine_from(params, wiring.searcher_from(params))
-    packs = [engine.build_pack(read_case(case)) for case in find_cases(paths.INCIDENTS)[:CASES]]
+    params, packs = prepare()
     dice, took = Random(1), 0.0
     for number in range(count + 1):
         part = dice.choice(("guard", "server", "engine")) if number else "nothing"
@@ -59,11 +56,19 @@ def run_all(folder: Path, count: int) -> Iterator[Run]:
         yield run
 
 
+def prepare() -> tuple[Params, list[EvidencePack]]:
+    """Return the settings of a hurried reasoner, and what it is asked about."""
+    params = read_params(paths.PARAMS)
+    told = {"kind": "model", "model": MODEL, "timeout_seconds": TIMEOUT_SECONDS, "retries": 1, **SMALL}
+    params = params.model_copy(update={"reasoner": params.reasoner.model_copy(update=told)})
+    engine = wiring.engine_from(params, wiring.searcher_from(params))
+    return params, [engine.build_pack(read_case(case)) for case in find_cases(paths.INCIDENTS)[:CASES]]
+
+
 def run_once(folder: Path, packs: Sequence[EvidencePack], part: str, moment: float, params: Params) -> tuple[Run, float]:
     """Ask about all packs at once and kill ``part`` after ``moment`` seconds; return what became of it, and how long it took."""
     with ThreadPoolExecutor(len(packs)) as pool, wiring.model_server_from(params).serving(folder) as served:
-        endpoint = ModelEndpoint(served.url, served.key, params.reasoner)
-        reasoner = ModelReasoner(endpoint, read_signs(), read_safety_rules(), params)
+        reasoner = reasoner_at(served.url, served.key, params)
         guard = psutil.Process(served.process.pid)
         family = [guard, *guard.children(recursive=True)]
         began = time.monotonic()
@@ -71,7 +76,7 @@ def run_once(folder: Path, packs: Sequence[EvidencePack], part: str, moment: flo
         if part != "nothing":
             time.sleep(moment)
             _find(family, part).kill()
-        counts = Counter(map(_fate, waiting))
+        counts = Counter(map(fate, waiting))
         seconds = time.monotonic() - began
     _, alive = psutil.wait_procs(family, timeout=END_SECONDS)
     for member in alive:
@@ -85,7 +90,12 @@ def _find(family: Sequence[psutil.Process], part: str) -> psutil.Process:
     return family[{"guard": 0, "server": 1}.get(part, -1)]
 
 
-def _fate(asked: Future[Reasoned]) -> str:
+def reasoner_at(url: str, key: str, params: Params) -> ModelReasoner:
+    """Return who is asked."""
+    return ModelReasoner(ModelEndpoint(url, key, params.reasoner), read_signs(), read_safety_rules(), params)
+
+
+def fate(asked: Future[Reasoned]) -> str:
     """Whatever error gets out has lost the case."""
     if asked.exception():
         return "lost"
