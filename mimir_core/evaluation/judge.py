@@ -7,6 +7,7 @@ whose hash names its version. Tokens are word pieces as :func:`~mimir_core.knowl
 every judge.
 """
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ from mimir_core.errors import BackendError
 from mimir_core.knowledge.chunk import count_words
 from mimir_core.reasoning.model import Answered
 from mimir_core.records import Message, content_hash
+
+logger = logging.getLogger(__name__)
 
 _RUBRIC = Path(__file__).with_name("prompts") / "judge.md"
 _CODE_BLOCK = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
@@ -94,6 +97,8 @@ def judge(answers: Sequence[Answer], asker: Asker, votes: int) -> list[Judgement
     """
     questions = [write_question(answer) for answer in answers]
     replies = asker.ask_all([question for question in questions for _ in range(votes)], PerStep[Opinion].model_json_schema())
+    if failed := [reply for reply in replies if isinstance(reply, BackendError)]:
+        logger.warning("judge: %s of %s votes failed; the first: %s", len(failed), len(replies), failed[0])
     return [_count(question, replies[place * votes : (place + 1) * votes]) for place, question in enumerate(questions)]
 
 
