@@ -25,6 +25,7 @@ from mimir_core.records import Message, content_hash
 logger = logging.getLogger(__name__)
 
 _RUBRIC = Path(__file__).with_name("prompts") / "judge.md"
+_FENCED = re.compile(r"<(\w+) (\w+)>\n(.*?)\n</\1 \2>", re.DOTALL)
 _CODE_BLOCK = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 
 Grade = Annotated[int, Field(strict=True, ge=0, le=2)]
@@ -130,6 +131,16 @@ def write_question(answer: Answer) -> tuple[Message, Message]:
         Message(role="system", content=_RUBRIC.read_text(encoding="utf-8")),
         Message(role="user", content="\n".join(_fence(name, text) for name, text in texts.items())),
     )
+
+
+def read_question(question: Sequence[Message]) -> Answer:
+    """Return what :func:`write_question` was given.
+
+    >>> read_question(write_question(Answer("Incident: slow", "{}", "because")))
+    Answer(question='Incident: slow', reference='{}', text='because')
+    """
+    found = {name: text for name, _, text in _FENCED.findall(question[-1].content)}
+    return Answer(found["question"], found["reference"], found["answer"])
 
 
 def read_vote(reply: str) -> PerStep[Opinion] | None:

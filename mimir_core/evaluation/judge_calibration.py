@@ -2,22 +2,38 @@
 
 Comes in: answers graded by hand, twice, and judges. Goes out: figures for each judge and step, and whether it may gate.
 Surprises: a judge is asked in two independent rounds; the first is compared with both gradings, the second only tells how many
-grades flip. Beside the judges stand one that finds everything right and one that throws dice.
+grades flip; it may gate as a whole and in each step. Beside the judges stand one that finds everything right, one that
+throws dice, and one that reads no word and counts what answer and reference have in common: a model that grades no better than
+that one adds nothing.
 
 Agreement is Cohen's kappa with quadratic weights (Psychological Bulletin, 1968): 0 and 2 are four times as far apart as 1 and 2.
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple, TypeVar
 
 from sklearn.metrics import cohen_kappa_score
 
 from mimir_core.config import JudgeSettings
-from mimir_core.errors import BackendError
-from mimir_core.evaluation.judge import STEPS, Answer, Asker, Grade, Judgement, Opinion, PerStep, cost_of, judge, rubric_version
+from mimir_core.errors import BackendError, InputError
+from mimir_core.evaluation.judge import (
+    STEPS,
+    Answer,
+    Asker,
+    Grade,
+    Judgement,
+    Opinion,
+    PerStep,
+    cost_of,
+    judge,
+    read_question,
+    rubric_version,
+)
 from mimir_core.reasoning.model import Answered
+from mimir_core.reasoning.reply import parse_steps
+from mimir_core.reasoning.steps import Steps
 from mimir_core.records import Message
 
 _GRADES = (0, 1, 2)
@@ -53,9 +69,31 @@ class RandomJudge:
         return [_vote(self._dice.choices(_GRADES, k=len(STEPS))) for _ in chats]
 
 
+class OverlapJudge:
+    """Counts what answer and reference have in common: keys of evidence and suspects, kinds, names of actions; no words."""
+
+    def ask_all(self, chats: Sequence[Sequence[Message]], schema: Mapping[str, Any] | None) -> list[Answered | BackendError]:  # noqa: ARG002  # one form
+        """Return the same vote each time."""
+        return [_vote(list(self._grade(read_question(chat)))) for chat in chats]
+
+    def _grade(self, given: Answer) -> Iterator[int]:
+        wanted = parse_steps(given.reference)
+        try:
+            said = parse_steps(given.text)
+        except InputError:
+            yield from [0] * len(STEPS)
+            return
+        yield round(2 * _overlap(said.symptoms, wanted.symptoms))
+        yield round(2 * _overlap(_reasons(said), _reasons(wanted)))
+        yield 2 if said.checks or not wanted.checks else 0
+        suspects = _overlap([cause.suspect for cause in said.causes], [cause.suspect for cause in wanted.causes])
+        yield round(suspects + _overlap(said.causes, wanted.causes)) if said.verdict is wanted.verdict else 0
+        yield round(2 * _overlap(said.actions, wanted.actions))
+
+
 def report_judges(graded: Sequence[HandGraded], judges: Mapping[str, Asker], settings: JudgeSettings) -> dict[str, Any]:
-    """Return the figures of each judge, by its name, with the two baselines behind them."""
-    askers = {**judges, "constant": ConstantJudge(), "random": RandomJudge()}
+    """Return the figures of each judge, by its name, with the three baselines behind them."""
+    askers = {**judges, "constant": ConstantJudge(), "random": RandomJudge(), "overlap": OverlapJudge()}
     return {name: calibrate(graded, asker, settings) for name, asker in askers.items()}
 
 
@@ -68,22 +106,18 @@ def calibrate(graded: Sequence[HandGraded], asker: Asker, settings: JudgeSetting
         settings: The ``judge`` section of params.yaml.
 
     Returns:
-        ``kappa``, ``human_kappa`` and ``flip_rate`` (None where they are undefined) and ``coverage``, over all steps and in
-        ``steps`` for each; ``ungraded`` grades of the first round; the cost of both rounds; ``may_gate``, and if not, why.
+        ``kappa``, ``human_kappa`` and ``flip_rate`` (None where they are undefined), ``coverage``, ``may_gate``, and if not, the
+        ``reason``, over all steps and in ``steps`` for each; ``ungraded`` grades of the first round; the cost of both rounds.
     """
     rounds = [judge([item.answer for item in graded], asker, settings.votes) for _ in range(2)]
     judgements = [judgement for one in rounds for judgement in one]
-    figures = _figures(graded, rounds, STEPS)
-    reason = _reason_against(figures, settings)
     return {
-        **figures,
-        "steps": {step: _figures(graded, rounds, [step]) for step in STEPS},
+        **_figures(graded, rounds, STEPS, settings),
+        "steps": {step: _figures(graded, rounds, [step], settings) for step in STEPS},
         "answers": len(graded),
         "ungraded": _grades((judgement.grades for judgement in rounds[0]), STEPS).count(None),
         **cost_of(judgements),
         "rubric": rubric_version(),
-        "may_gate": not reason,
-        "reason": reason,
     }
 
 
@@ -121,17 +155,21 @@ def say_judge(name: str, figures: Mapping[str, Any]) -> str:
     return f"{name}: kappa {_shown(figures['kappa'])}; {may}."
 
 
-def _figures(graded: Sequence[HandGraded], rounds: Sequence[Sequence[Judgement]], steps: Sequence[str]) -> dict[str, Any]:
+def _figures(
+    graded: Sequence[HandGraded], rounds: Sequence[Sequence[Judgement]], steps: Sequence[str], settings: JudgeSettings
+) -> dict[str, Any]:
     first, second = _grades((item.first for item in graded), steps), _grades((item.second for item in graded), steps)
     one, other = (_grades((judgement.grades for judgement in judgements), steps) for judgements in rounds)
     by_both = [(mine, hand) for hands in (first, second) for mine, hand in zip(one, hands, strict=True) if mine is not None]
     flips = [a != b for a, b in zip(one, other, strict=True) if a is not None and b is not None]
-    return {
+    figures = {
         "kappa": kappa(by_both),
         "human_kappa": kappa(list(zip(first, second, strict=True))),
         "flip_rate": round(fmean(flips), 4) if flips else None,
         "coverage": round(1 - one.count(None) / len(one), 4),
     }
+    reason = _reason_against(figures, settings)
+    return {**figures, "may_gate": not reason, "reason": reason}
 
 
 def _grades(items: Iterable[PerStep[Item]], steps: Sequence[str]) -> list[Item]:
@@ -147,6 +185,20 @@ def _reason_against(figures: Mapping[str, Any], settings: JudgeSettings) -> str:
     if coverage < settings.min_coverage:
         return f"coverage {_shown(coverage)}, judge.min_coverage {settings.min_coverage}"
     return ""
+
+
+def _overlap(said: Iterable[Hashable], wanted: Iterable[Hashable]) -> float:
+    """Return F1 of two sets; two empty ones are the same.
+
+    >>> _overlap("ab", "bc"), _overlap("", "")
+    (0.5, 1.0)
+    """
+    one, other = set(said), set(wanted)
+    return 2 * len(one & other) / (len(one) + len(other)) if one or other else 1.0
+
+
+def _reasons(steps: Steps) -> list[tuple[str, str]]:
+    return [(one.suspect, key) for one in steps.hypotheses for key in one.supporting]
 
 
 def _vote(grades: Sequence[int]) -> Answered:

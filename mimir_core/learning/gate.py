@@ -14,6 +14,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mimir_core.config import Settings
+from mimir_core.evaluation.judge import STEPS
+from mimir_core.evaluation.scores import JUDGED
 from mimir_core.learning.archive import Sha256
 from mimir_core.learning.champion import Challenger, Champion, Scores
 from mimir_core.learning.gate_policy import Better, Guard, Policy
@@ -26,13 +28,19 @@ _DECIMALS = 6
 _NOISE = "outside_the_noise"
 
 
-class Judge(BaseModel):
-    """What calibration says of a judge."""
+class Grades(BaseModel):
+    """What calibration says of a judge's grades of one step."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     may_gate: bool
     reason: str
+
+
+class Judge(Grades):
+    """The same of all of its grades together, and of each step."""
+
+    steps: dict[str, Grades]
 
 
 class Evaluation(BaseModel):
@@ -171,7 +179,7 @@ def _against(
     if is_same:
         yield from _gain(ours, rival, min_gain, policy)
         for metric, guard in policy.guards.items():
-            yield metric, _silence(policy.judges.get(metric), evaluation) or _loss(metric, guard, ours, rival)
+            yield metric, _silence(metric, policy, evaluation) or _loss(metric, guard, ours, rival)
 
 
 def _gain(ours: Scored, rival: Scored, min_gain: float, policy: Policy) -> Iterator[tuple[str, Ruling]]:
@@ -206,13 +214,17 @@ def _loss(metric: str, guard: Guard, ours: Scored, rival: Scored) -> Ruling:
     return Ruling(value=loss, limit=guard.max_loss, passed=loss <= guard.max_loss, reason=reason)
 
 
-def _silence(judge: str | None, evaluation: Evaluation) -> Ruling | None:
-    """Return the ruling on a judge's opinion that does not count; None where it does, or where there is no judge."""
-    if judge is None:
+def _silence(metric: str, policy: Policy, evaluation: Evaluation) -> Ruling | None:
+    """Return the ruling on a judge's opinion that does not count; None where it does, and for what is no opinion."""
+    if (judge := policy.judges.get(metric)) is None:
         return None
     if (known := evaluation.judge.get(judge)) is None:
         return _refuse(f"the judge {judge} was not asked")
-    return None if known.may_gate else Ruling(value=None, limit=None, passed=None, reason=f"{judge} may not gate: {known.reason}")
+    step = STEPS[JUDGED.index(metric)]
+    for of_what, grades in (("", known), (f" {step}", known.steps[step])):
+        if not grades.may_gate:
+            return Ruling(value=None, limit=None, passed=None, reason=f"{judge} may not gate{of_what}: {grades.reason}")
+    return None
 
 
 def _missing(metric: str, *sides: Scored) -> Ruling | None:

@@ -47,7 +47,7 @@ class Policy(Settings):
     main: Main
     guards: dict[str, Guard]
     judges: dict[str, str]
-    """Guards that are a judge's opinion: they count while the evaluation says that this judge may gate."""
+    """Guards that are a judge's opinion: each counts while the evaluation says that this judge may gate, also in this step."""
     min_cases: int = Field(ge=2)
     """Cases that must be evaluated, and scored by the main figure."""
     min_chats: dict[Split, int]
@@ -61,6 +61,8 @@ class Policy(Settings):
     def _judges_speak_of_guards(self) -> Self:
         if unknown := sorted(set(self.judges) - set(self.guards)):
             raise ValueError(f"judges: {unknown[0]!r} is no guard")
+        if measured := sorted(set(self.judges) - set(JUDGED)):
+            raise ValueError(f"judges: {measured[0]!r} is measured, and no judge's opinion")
         if nameless := sorted((set(self.guards) & set(JUDGED)) - set(self.judges)):
             raise ValueError(f"guards: {nameless[0]!r} is a judge's opinion: `judges` must name the judge")
         if self.main.metric in JUDGED:

@@ -33,6 +33,15 @@ def crown(project: Project, right: int, *, cases_hash: str = "c0", seed: int = 2
 JUDGED_MAIN = yaml.safe_load(POLICY.read_text())["main"] | {"metric": "judged_cause"}
 
 
+def said(*, may: bool, in_the_step: bool) -> dict[str, object]:
+    """What calibration says of a judge, of all steps and of one."""
+
+    def grades(counts: bool) -> dict[str, object]:
+        return {"may_gate": counts, "reason": "" if counts else "kappa 0.1"}
+
+    return {**grades(may), "steps": {"cause": grades(in_the_step)}}
+
+
 def with_policy(project: Project, folder: Path, **changed: object) -> None:
     policy = yaml.safe_load(POLICY.read_text()) | changed
     file = folder / "policy.yaml"
@@ -242,21 +251,24 @@ def test_too_few_incidents_to_tell_drift_are_refused(project: Project, tmp_path:
 @pytest.mark.parametrize(
     ("judges", "passed", "reason"),
     [
-        ({"ok": {"kappa": 0.8, "may_gate": True, "reason": "agrees"}}, False, "fault_kind is 0.1"),
-        ({"ok": {"kappa": 0.1, "may_gate": False, "reason": "kappa 0.1"}}, None, "ok may not gate: kappa 0.1"),
+        ({"ok": said(may=True, in_the_step=True)}, False, "judged_cause is 0.1"),
+        ({"ok": said(may=False, in_the_step=True)}, None, "ok may not gate: kappa 0.1"),
+        ({"ok": said(may=True, in_the_step=False)}, None, "ok may not gate cause: kappa 0.1"),
         ({}, False, "the judge ok was not asked"),
     ],
 )
 def test_a_judge_counts_only_where_it_may_gate(
     project: Project, tmp_path: Path, judges: dict[str, object], passed: bool | None, reason: str
 ) -> None:
-    with_policy(project, tmp_path, judges={"fault_kind": "ok"})
+    guards = {"judged_cause": {"better": "higher", "max_loss": 0.02}}
+    with_policy(project, tmp_path, guards=guards, judges={"judged_cause": "ok"})
     project.report["judge"] = judges
-    project.measure("tuned", hits(30), fault_kind=0.1)
+    project.measure("tuned", hits(30), judged_cause=0.1)
+    project.measure("builtin", hits(10), judged_cause=0.9)
     verdict = project.judge()
     assert verdict.decision == ("promote" if passed is None else "refuse")
-    assert verdict.rules["builtin: fault_kind"].passed is passed
-    assert reason in verdict.rules["builtin: fault_kind"].reason
+    assert verdict.rules["builtin: judged_cause"].passed is passed
+    assert reason in verdict.rules["builtin: judged_cause"].reason
 
 
 @pytest.mark.parametrize(
@@ -266,6 +278,7 @@ def test_a_judge_counts_only_where_it_may_gate(
         ("min_cases", 0, "min_cases"),
         ("override", ["root"], "override.0"),
         ("judges", {"tone": "ok"}, "'tone' is no guard"),
+        ("judges", {"fault_kind": "ok"}, "'fault_kind' is measured, and no judge's opinion"),
         (
             "guards",
             {"judged_cause": {"better": "higher", "max_loss": 0}},

@@ -10,11 +10,29 @@ import pytest
 from mimir_core.config import JudgeSettings
 from mimir_core.errors import BackendError
 from mimir_core.evaluation.judge import STEPS, Answer, Grade, Opinion, PerStep, judge, read_vote, write_question
-from mimir_core.evaluation.judge_calibration import ConstantJudge, HandGraded, RandomJudge, calibrate, report_judges, write_table
+from mimir_core.evaluation.judge_calibration import (
+    ConstantJudge,
+    HandGraded,
+    OverlapJudge,
+    RandomJudge,
+    calibrate,
+    report_judges,
+    write_table,
+)
 from mimir_core.reasoning.model import Answered
-from mimir_core.records import Message
+from mimir_core.reasoning.steps import Asked, Blamed, Steps, Weighed
+from mimir_core.records import FaultKind, Message, Verdict
 
 SETTINGS = JudgeSettings(votes=3, temperature=0.7, cases=4, min_kappa=0.6, max_flip_rate=0.1, min_coverage=0.9)
+REFERENCE = Steps(
+    symptoms=("e1", "e2"),
+    hypotheses=(Weighed(suspect="c1", fault_kind=FaultKind.DISK, because="-", supporting=("e2",), contradicting=()),),
+    checks=(Asked(command="df", shows="it is full"),),
+    verdict=Verdict.CAUSE_FOUND,
+    causes=(Blamed(suspect="c1", fault_kind=FaultKind.DISK),),
+    actions=("free_disk_space",),
+    missing=(),
+)
 FAILED = None
 """Instead of a reply: the endpoint does not answer."""
 
@@ -27,7 +45,7 @@ def vote(grade: int, **others: int) -> str:
 def graded(text: str, first: int, second: int | None = None) -> HandGraded:
     """One answer that got the same grade for each of its steps."""
     gradings = [PerStep[Grade].model_validate(dict.fromkeys(STEPS, grade)) for grade in (first, second or first)]
-    return HandGraded(Answer("Incident: slow", "{}", text), *gradings)
+    return HandGraded(Answer("Incident: slow", REFERENCE.model_dump_json(), text), *gradings)
 
 
 class ScriptedJudge:
@@ -212,5 +230,35 @@ def test_dice_agree_and_flip_as_often_as_dice_do() -> None:
 def test_the_table_shows_every_judge_with_the_baselines_behind_it() -> None:
     judges = {"house": ScriptedJudge({"a": [vote(2)] * 6, "b": [vote(0)] * 6})}
     table = write_table(report_judges([graded("a", 2), graded("b", 0)], judges, SETTINGS))
-    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["house", "constant", "random"]
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["house", "constant", "random", "overlap"]
     assert {line.count("|") for line in table.splitlines()} == {14}
+
+
+ANOTHER_KIND = (Blamed(suspect="c1", fault_kind=FaultKind.CPU),)
+
+
+@pytest.mark.parametrize(
+    ("changed", "grades"),
+    [
+        ({}, (2, 2, 2, 2, 2)),
+        ({"symptoms": ("e1",), "causes": ANOTHER_KIND}, (1, 2, 2, 1, 2)),
+        ({"hypotheses": (), "checks": (), "actions": ("restart",)}, (2, 0, 0, 2, 0)),
+        ({"verdict": Verdict.HEALTHY}, (2, 2, 2, 0, 2)),
+    ],
+)
+def test_what_is_in_common_is_counted_and_no_word_is_read(changed: dict[str, Any], grades: tuple[int, ...]) -> None:
+    answer = REFERENCE.model_copy(update=changed)
+    [judgement] = judge([Answer("q", REFERENCE.model_dump_json(), answer.model_dump_json())], OverlapJudge(), 1)
+    assert tuple(judgement.grades.model_dump().values()) == grades
+
+
+def test_what_cannot_be_read_has_nothing_in_common() -> None:
+    [judgement] = judge([Answer("q", REFERENCE.model_dump_json(), "I think it is the disk")], OverlapJudge(), 1)
+    assert set(judgement.grades.model_dump().values()) == {0}
+
+
+def test_a_judge_may_gate_in_one_step_and_not_in_another() -> None:
+    replies = {"a": [vote(2, checks=0)] * 6, "b": [vote(0, checks=2)] * 6}
+    figures = calibrate([graded("a", 2), graded("b", 0)], ScriptedJudge(replies), SETTINGS)["steps"]
+    assert {step for step in STEPS if not figures[step]["may_gate"]} == {"checks"}
+    assert figures["checks"]["reason"] == "kappa -1.00, judge.min_kappa 0.6"

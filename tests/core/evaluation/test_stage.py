@@ -133,7 +133,7 @@ def test_a_judge_that_is_configured_is_held_against_the_grades_given_by_hand(
     monkeypatch.setattr(wiring, "judge_from", lambda _params: ConstantJudge())
     evaluate(named)
     judges = report()["judge"]
-    assert list(judges) == ["kind", "constant", "random"]
+    assert list(judges) == ["kind", "constant", "random", "overlap"]
     assert judges["kind"]["may_gate"] is False
     assert not read_document(paths.REPORTS / "evaluate.json", Evaluation).judge["kind"].may_gate
 
