@@ -41,6 +41,8 @@ class Judge(Grades):
     """The same of all of its grades together, and of each step."""
 
     steps: dict[str, Grades]
+    graded: dict[str, Any] | None = None
+    """What it graded of the variants; a baseline beside it grades nothing."""
 
 
 class Evaluation(BaseModel):
@@ -224,7 +226,7 @@ def _silence(metric: str, policy: Policy, evaluation: Evaluation) -> Ruling | No
     for of_what, grades in (("", known), (f" {step}", known.steps[step])):
         if not grades.may_gate:
             return Ruling(value=None, limit=None, passed=None, reason=f"{judge} may not gate{of_what}: {grades.reason}")
-    return None
+    return None if known.graded else _refuse(f"the judge {judge} graded no answer")
 
 
 def _missing(metric: str, *sides: Scored) -> Ruling | None:

@@ -39,7 +39,7 @@ def said(*, may: bool, in_the_step: bool) -> dict[str, object]:
     def grades(counts: bool) -> dict[str, object]:
         return {"may_gate": counts, "reason": "" if counts else "kappa 0.1"}
 
-    return {**grades(may), "steps": {"cause": grades(in_the_step)}}
+    return {**grades(may), "steps": {"cause": grades(in_the_step)}, "graded": {"answers": 80}}
 
 
 def with_policy(project: Project, folder: Path, **changed: object) -> None:
@@ -254,6 +254,7 @@ def test_too_few_incidents_to_tell_drift_are_refused(project: Project, tmp_path:
         ({"ok": said(may=True, in_the_step=True)}, False, "judged_cause is 0.1"),
         ({"ok": said(may=False, in_the_step=True)}, None, "ok may not gate: kappa 0.1"),
         ({"ok": said(may=True, in_the_step=False)}, None, "ok may not gate cause: kappa 0.1"),
+        ({"ok": said(may=True, in_the_step=True) | {"graded": None}}, False, "the judge ok graded no answer"),
         ({}, False, "the judge ok was not asked"),
     ],
 )
