@@ -77,12 +77,13 @@ class Proxy(ThreadingHTTPServer):
         self.served, self.fault = served, fault
         self.over = threading.Event()
         self.harmed = 0
-        self._dice = Random(1)
+        self._dice, self._turn = Random(1), threading.Lock()
 
     def harms(self) -> bool:
         """Whether the next request is harmed."""
-        is_harmed = not self.harmed or self._dice.random() < HARMED
-        self.harmed += is_harmed
+        with self._turn:
+            is_harmed = not self.harmed or self._dice.random() < HARMED
+            self.harmed += is_harmed
         return is_harmed
 
 

@@ -6,7 +6,7 @@ Comes in: a path. Goes out: :class:`Params`. A misspelt key, a missing key or a 
 
 import re
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -584,10 +584,18 @@ class Profile(Settings):
     dataset: ViewSettings
     base: BaseSettings
     finetune: FinetuneSettings
-    seeds: tuple[int, ...]
+    seeds: tuple[Annotated[int, Field(ge=0, lt=1_000_000)], ...]
     """Of further runs of ``finetune``: they tell how far apart two runs are. They are evaluated, and never the challenger."""
     quantize: QuantizeSettings
     deploy: DeploySettings
+
+    @model_validator(mode="after")
+    def _each_seed_once(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: one of them is there twice")
+        if "seed" in self.deploy.ablations:
+            raise ValueError("deploy.ablations: a seed is named in `seeds`, whose stage trains its model")
+        return self
 
 
 class ModelSettings(Settings):
@@ -612,7 +620,7 @@ class JudgeSettings(Settings):
     cases: int = Field(ge=0)
     """Held-out cases whose answers it grades, of every variant that writes the five steps."""
     min_kappa: float = Field(ge=-1, le=1)
-    """Agreement with the grades given by hand, over all steps."""
+    """Agreement with the grades given by hand, over all steps, and in the step that gates."""
     max_flip_rate: float = Field(ge=0, le=1)
     """Share of the grades that come out otherwise when all is asked again."""
     min_coverage: float = Field(ge=0, le=1)
@@ -716,7 +724,7 @@ class EvaluateSettings(Settings):
     """What the evaluation does beside scoring."""
 
     judge: str
-    """The model at MIMIR_JUDGE_URL whose grades are held against those given by hand; empty where no judge is asked."""
+    """The model at MIMIR_JUDGE_URL that grades answers, first those that were graded by hand; empty where no judge is asked."""
     track: bool
     """Whether the evaluation is shown in MLflow."""
 

@@ -91,7 +91,7 @@ def name_trivially(examples: list[Example], seed: int) -> dict[str, dict[str, st
 def calibrate_judge(
     examples: Sequence[Example], params: Params, table: SignTable, rules: SafetyRules
 ) -> tuple[dict[str, Any], Grader | None]:
-    """Return what the judge's grades are worth, beside two that read nothing, and what grades with it.
+    """Return what the judge's grades are worth, beside three that read no word, and what grades with it.
 
     Nothing where no judge is configured; one that could not grade anything is asked no more.
     """

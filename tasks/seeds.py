@@ -9,7 +9,6 @@ from mimir_core.config import Params
 from mimir_core.errors import ParamsError
 from tasks import paths
 from tasks.files import write_report
-from tasks.finetune import read_chats, teach_base
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +23,8 @@ def seeds(params: Params) -> None:
         raise ParamsError(f"profiles.{params.profile}.seeds: {params.model.seed} is model.seed, that of the tuned model itself")
     paths.SEEDS.mkdir(parents=True, exist_ok=True)
     told = {}
+    if params.sizes.seeds:
+        from tasks.finetune import read_chats, teach_base  # noqa: PLC0415  # torch takes seconds
     for seed in params.sizes.seeds:
         log, _ = teach_base(read_chats(), params.sizes.finetune, seed, paths.SEEDS / str(seed))
         told[str(seed)] = log.report()

@@ -99,6 +99,9 @@ class ModelEndpoint:
         Args:
             chats: Each as for :meth:`ask`.
             schema: What all answers are held to.
+
+        Raises:
+            BackendError: Nobody can be asked at all: the URL is none.
         """
         requests = (Request(chat, schema) for chat in chats)
         return [outcome.answer for outcome in self.collect(requests, self._settings.concurrency)]

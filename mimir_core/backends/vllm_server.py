@@ -41,8 +41,8 @@ _MIB = 1 << 20
 _NAMED_ERROR = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception): .*")
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
 """No telemetry, and no hub: what is served lies here."""
-# Else, on a processor, engine and worker are two processes that wait for each other in loops: on two cores little else is done.
-ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+# Else, on a processor, engine and worker are two processes that wait for each other in loops: two cores do little else.
+ENGINE_WORKS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 # Else a weak model fills its answer with the blanks that JSON allows; the answers that models learn from have none.
 COMPACT_JSON = '{"backend": "xgrammar", "disable_any_whitespace": true}'
 
@@ -148,7 +148,7 @@ class VllmServer:
         with log.open("wb") as said:
             process = subprocess.Popen(
                 [*guarded, *_arguments(model, self._settings, adapters, port)],
-                env={**ONE_PROCESS, **os.environ, **QUIET, "VLLM_CACHE_ROOT": str(self._folder / "cache"), "VLLM_API_KEY": key},
+                env={**ENGINE_WORKS, **os.environ, **QUIET, "VLLM_CACHE_ROOT": str(self._folder / "cache"), "VLLM_API_KEY": key},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,

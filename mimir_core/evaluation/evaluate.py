@@ -1,8 +1,8 @@
 """Held-out cases and what was answered -> how well each variant answered.
 
 Comes in: examples with their truth, generations, what the trivial choices name, and the built-in reasoner. Goes out: a
-:class:`Measured` for each variant, and why others have none. Surprises: nothing is asked here but the built-in reasoner, so that
-another rubric takes seconds; every variant has scores for every case, None where nobody asked.
+:class:`Measured` for each variant, and why others have none. Surprises: nobody is asked here but the built-in reasoner, and
+a judge where there is one; every variant has scores for every case, None where nobody asked.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

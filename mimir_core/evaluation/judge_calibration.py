@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from sklearn.metrics import cohen_kappa_score
 
 from mimir_core.config import JudgeSettings
-from mimir_core.errors import BackendError, InputError
+from mimir_core.errors import BackendError, InputError, ParamsError
 from mimir_core.evaluation.judge import (
     STEPS,
     Answer,
@@ -92,8 +92,15 @@ class OverlapJudge:
 
 
 def report_judges(graded: Sequence[HandGraded], judges: Mapping[str, Asker], settings: JudgeSettings) -> dict[str, Any]:
-    """Return the figures of each judge, by its name, with the three baselines behind them."""
-    askers = {**judges, "constant": ConstantJudge(), "random": RandomJudge(), "overlap": OverlapJudge()}
+    """Return the figures of each judge, by its name, with the three baselines behind them.
+
+    Raises:
+        ParamsError: A judge has the name of a baseline.
+    """
+    baselines: dict[str, Asker] = {"constant": ConstantJudge(), "random": RandomJudge(), "overlap": OverlapJudge()}
+    if taken := sorted(set(judges) & set(baselines)):
+        raise ParamsError(f"evaluate.judge: {taken[0]} is the name of a baseline that stands beside each judge")
+    askers = {**judges, **baselines}
     return {name: calibrate(graded, asker, settings) for name, asker in askers.items()}
 
 

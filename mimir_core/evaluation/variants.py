@@ -109,7 +109,8 @@ def ablations_of(tried: Mapping[str, Iterable[int | str]], seeds: Iterable[int])
     >>> ablations_of({"top_k": (0, 1), "embedding": ("hashed_words",)}, [2])
     ['ablation:top_k=0', 'ablation:top_k=1', 'ablation:embedding=hashed_words', 'ablation:seed=2']
     """
-    return [f"ablation:{key}={value}" for key, values in {**tried, _SEED: seeds}.items() for value in values]
+    changed = [f"ablation:{key}={value}" for key, values in tried.items() for value in values]
+    return [*changed, *(f"{OF_A_SEED}{seed}" for seed in seeds)]
 
 
 def name_seed(seed: int) -> str:

@@ -8,6 +8,7 @@ is a model is compared by what was measured when it was promoted, so the cases m
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any, Literal, NamedTuple, TypeGuard
 
 import numpy as np
@@ -17,7 +18,7 @@ from mimir_core.config import Settings
 from mimir_core.evaluation.judge import STEPS
 from mimir_core.evaluation.scores import JUDGED
 from mimir_core.learning.archive import Sha256
-from mimir_core.learning.champion import Challenger, Champion, Scores
+from mimir_core.learning.champion import BUILTIN, Challenger, Champion, Scores
 from mimir_core.learning.gate_policy import Better, Guard, Policy
 from mimir_core.records import Record
 
@@ -37,12 +38,20 @@ class Grades(BaseModel):
     reason: str
 
 
+class Graded(BaseModel):
+    """What a judge graded of the variants."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    answers: int
+
+
 class Judge(Grades):
     """The same of all of its grades together, and of each step."""
 
     steps: dict[str, Grades]
-    graded: dict[str, Any] | None = None
-    """What it graded of the variants; a baseline beside it grades nothing."""
+    graded: Graded | None = None
+    """Nothing of a baseline beside a judge, and of one that did not answer."""
 
 
 class Evaluation(BaseModel):
@@ -181,7 +190,10 @@ def _against(
     if is_same:
         yield from _gain(ours, rival, min_gain, policy)
         for metric, guard in policy.guards.items():
-            yield metric, _silence(metric, policy, evaluation) or _loss(metric, guard, ours, rival)
+            if metric in JUDGED:
+                yield metric, _opinion(metric, ours, rival, evaluation, policy)
+            else:
+                yield metric, _loss(metric, guard, ours, rival)
 
 
 def _gain(ours: Scored, rival: Scored, min_gain: float, policy: Policy) -> Iterator[tuple[str, Ruling]]:
@@ -210,23 +222,36 @@ def _gain(ours: Scored, rival: Scored, min_gain: float, policy: Policy) -> Itera
 def _loss(metric: str, guard: Guard, ours: Scored, rival: Scored) -> Ruling:
     if missing := _missing(metric, ours, rival):
         return missing
-    mine, theirs = ours.figures[metric], rival.figures[metric]
+    return _weigh(metric, guard, ours.figures[metric], rival.figures[metric], rival.name)
+
+
+def _weigh(metric: str, guard: Guard, mine: float, theirs: float, rival: str) -> Ruling:
     loss = round(_sign(guard.better) * (theirs - mine), _DECIMALS) + 0.0  # never -0.0
-    reason = f"{metric} is {mine:g}, that of {rival.name} {theirs:g}; {guard.max_loss:g} may be lost"
+    reason = f"{metric} is {mine:g}, that of {rival} {theirs:g}; {guard.max_loss:g} may be lost"
     return Ruling(value=loss, limit=guard.max_loss, passed=loss <= guard.max_loss, reason=reason)
 
 
-def _silence(metric: str, policy: Policy, evaluation: Evaluation) -> Ruling | None:
-    """Return the ruling on a judge's opinion that does not count; None where it does, and for what is no opinion."""
-    if (judge := policy.judges.get(metric)) is None:
-        return None
-    if (known := evaluation.judge.get(judge)) is None:
-        return _refuse(f"the judge {judge} was not asked")
-    step = STEPS[JUDGED.index(metric)]
+def _opinion(metric: str, ours: Scored, rival: Scored, evaluation: Evaluation, policy: Policy) -> Ruling:
+    """Compare a judge's grades, of the cases where both sides have one; a judge that cannot be believed decides nothing."""
+    judge, step = policy.judges[metric], STEPS[JUDGED.index(metric)]
+    known = evaluation.judge.get(judge)
+    if known is None or not (known.graded and known.graded.answers):
+        return _refuse(f"the judge {judge} graded no answer")
+    if rival.name != BUILTIN:
+        return _does_not_apply("it was graded in another run, by another judge maybe")
     for of_what, grades in (("", known), (f" {step}", known.steps[step])):
         if not grades.may_gate:
-            return Ruling(value=None, limit=None, passed=None, reason=f"{judge} may not gate{of_what}: {grades.reason}")
-    return None if known.graded else _refuse(f"the judge {judge} graded no answer")
+            return _does_not_apply(f"{judge} may not gate{of_what}: {grades.reason}")
+    pairs = [(scores.get(metric), rival.cases[case].get(metric)) for case, scores in ours.cases.items()]
+    both = [(mine, theirs) for mine, theirs in pairs if _is_number(mine) and _is_number(theirs)]
+    if len(both) < policy.min_cases:
+        return _at_least(len(both), policy.min_cases, f"cases of both are graded by {judge}")
+    mine, theirs = (fmean(side) for side in zip(*both, strict=True))
+    return _weigh(metric, policy.guards[metric], mine, theirs, rival.name)
+
+
+def _does_not_apply(reason: str) -> Ruling:
+    return Ruling(value=None, limit=None, passed=None, reason=reason)
 
 
 def _missing(metric: str, *sides: Scored) -> Ruling | None:

@@ -42,6 +42,14 @@ def said(*, may: bool, in_the_step: bool) -> dict[str, object]:
     return {**grades(may), "steps": {"cause": grades(in_the_step)}, "graded": {"answers": 80}}
 
 
+def grade(project: Project, **grades: list[float | None]) -> None:
+    """Write down what a judge says of the cause, of the first cases of each variant."""
+    for variant, of_cases in grades.items():
+        rows = [row for row in project.rows if row["variant"] == variant]
+        for row, given in zip(rows, of_cases, strict=False):
+            row["scores"]["judged_cause"] = given
+
+
 def with_policy(project: Project, folder: Path, **changed: object) -> None:
     policy = yaml.safe_load(POLICY.read_text()) | changed
     file = folder / "policy.yaml"
@@ -252,10 +260,11 @@ def test_too_few_incidents_to_tell_drift_are_refused(project: Project, tmp_path:
     ("judges", "passed", "reason"),
     [
         ({"ok": said(may=True, in_the_step=True)}, False, "judged_cause is 0.1"),
+        ({"ok": said(may=True, in_the_step=True) | {"graded": {"answers": 0}}}, False, "the judge ok graded no answer"),
         ({"ok": said(may=False, in_the_step=True)}, None, "ok may not gate: kappa 0.1"),
         ({"ok": said(may=True, in_the_step=False)}, None, "ok may not gate cause: kappa 0.1"),
         ({"ok": said(may=True, in_the_step=True) | {"graded": None}}, False, "the judge ok graded no answer"),
-        ({}, False, "the judge ok was not asked"),
+        ({}, False, "the judge ok graded no answer"),
     ],
 )
 def test_a_judge_counts_only_where_it_may_gate(
@@ -264,12 +273,35 @@ def test_a_judge_counts_only_where_it_may_gate(
     guards = {"judged_cause": {"better": "higher", "max_loss": 0.02}}
     with_policy(project, tmp_path, guards=guards, judges={"judged_cause": "ok"})
     project.report["judge"] = judges
-    project.measure("tuned", hits(30), judged_cause=0.1)
-    project.measure("builtin", hits(10), judged_cause=0.9)
+    grade(project, tuned=[0.1] * 30, builtin=[0.9] * 30)
     verdict = project.judge()
     assert verdict.decision == ("promote" if passed is None else "refuse")
     assert verdict.rules["builtin: judged_cause"].passed is passed
     assert reason in verdict.rules["builtin: judged_cause"].reason
+
+
+def test_a_judge_compares_the_cases_that_it_graded_of_both_and_too_few_refuse(project: Project, tmp_path: Path) -> None:
+    guards = {"judged_cause": {"better": "higher", "max_loss": 0.02}}
+    with_policy(project, tmp_path, guards=guards, judges={"judged_cause": "ok"}, min_cases=10)
+    project.report["judge"] = {"ok": said(may=True, in_the_step=True)}
+    grade(project, tuned=[None] * 20 + [0.5] * 10, builtin=[1.0] * 20 + [0.5] * 10)
+    verdict = project.judge()
+    assert verdict.rules["builtin: judged_cause"].reason == "judged_cause is 0.5, that of builtin 0.5; 0.02 may be lost"
+    assert verdict.decision == "promote"
+    grade(project, tuned=[None] * 21 + [0.5] * 9, builtin=[1.0] * 20 + [0.5] * 10)
+    verdict = project.judge()
+    assert verdict.rules["builtin: judged_cause"].reason == "9 cases of both are graded by ok, 10 are asked"
+    assert verdict.decision == "refuse"
+
+
+def test_grades_of_another_run_are_not_compared(project: Project, tmp_path: Path) -> None:
+    crown(project, right=14)
+    guards = {"judged_cause": {"better": "higher", "max_loss": 0.02}}
+    with_policy(project, tmp_path, guards=guards, judges={"judged_cause": "ok"})
+    project.report["judge"] = {"ok": said(may=True, in_the_step=True)}
+    grade(project, tuned=[0.5] * 30, builtin=[0.5] * 30)
+    ruling = project.judge().rules["champion: judged_cause"]
+    assert (ruling.passed, ruling.reason) == (None, "it was graded in another run, by another judge maybe")
 
 
 @pytest.mark.parametrize(

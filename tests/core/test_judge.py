@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mimir_core.config import JudgeSettings
-from mimir_core.errors import BackendError
+from mimir_core.errors import BackendError, ParamsError
 from mimir_core.evaluation.judge import STEPS, Answer, Grade, Opinion, PerStep, judge, read_vote, write_question
 from mimir_core.evaluation.judge_calibration import (
     ConstantJudge,
@@ -250,6 +250,11 @@ def test_what_is_in_common_is_counted_and_no_word_is_read(changed: dict[str, Any
     answer = REFERENCE.model_copy(update=changed)
     [judgement] = judge([Answer("q", REFERENCE.model_dump_json(), answer.model_dump_json())], OverlapJudge(), 1)
     assert tuple(judgement.grades.model_dump().values()) == grades
+
+
+def test_no_judge_takes_the_name_of_a_baseline() -> None:
+    with pytest.raises(ParamsError, match=r"evaluate.judge: overlap is the name of a baseline"):
+        report_judges([graded("a", 2)], {"overlap": ConstantJudge()}, SETTINGS)
 
 
 def test_what_cannot_be_read_has_nothing_in_common() -> None:
