@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 import torch
 from peft import PeftModel
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import (
     GemmaConfig,
@@ -25,7 +26,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from mimir_core.config import BaseSettings, FinetuneSettings, Params, QuantizeSettings
+from mimir_core.config import BaseSettings, FinetuneSettings, Params, Profile, QuantizeSettings
 from mimir_core.errors import EmptyStageError, ParamsError
 from mimir_core.learning import measure
 from mimir_core.learning.base import TURN, TURN_END, load, make_tokenizer, save
@@ -477,3 +478,19 @@ def test_without_seeds_an_empty_folder_says_so(of_seeds: Callable[..., Params]) 
 def test_the_seed_of_the_tuned_model_is_no_further_one(of_seeds: Callable[..., Params]) -> None:
     with pytest.raises(ParamsError, match=r"profiles.nano.seeds: 1 is model.seed, that of the tuned model itself"):
         seeds(of_seeds(1))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seeds": [2, 2]}, "seeds: one of them is there twice"),
+        ({"seeds": [-1]}, "greater than or equal to 0"),
+        ({"seeds": [1_000_000]}, "less than 1000000"),
+        ({"deploy": {"ablations": {"seed": [3]}}}, "a seed is named in `seeds`, whose stage trains its model"),
+    ],
+)
+def test_seeds_are_checked_before_anything_is_trained(changed: dict[str, Any], said: str, params: Params) -> None:
+    told = params.sizes.model_dump()
+    told |= {name: told[name] | value if isinstance(value, dict) else value for name, value in changed.items()}
+    with pytest.raises(ValidationError, match=said):
+        Profile.model_validate(told)
