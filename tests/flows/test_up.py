@@ -87,7 +87,11 @@ def is_ready(api: str) -> bool:
 
 def ask(url: str, auth: str | None, path: str) -> httpx.Response:
     headers = {"Authorization": f"Basic {b64encode(auth.encode()).decode()}"} if auth else {}
-    return httpx.post(f"{url}/api/{path}", json={}, headers=headers, timeout=20)
+    deadline = time.monotonic() + START_SECONDS
+    while (answer := httpx.post(f"{url}/api/{path}", json={}, headers=headers, timeout=20)).status_code == 503:
+        assert time.monotonic() < deadline  # its SQLite file is locked for the moment: "try again"
+        time.sleep(0.3)
+    return answer
 
 
 def test_the_server_turns_away_who_has_no_auth_string(project: Path, server: Up) -> None:
