@@ -25,8 +25,10 @@ def seeds(params: Params) -> None:
     told = {}
     if params.sizes.seeds:
         from tasks.finetune import read_chats, teach_base  # noqa: PLC0415  # torch takes seconds
+
+        chats = read_chats()
     for seed in params.sizes.seeds:
-        log, _ = teach_base(read_chats(), params.sizes.finetune, seed, paths.SEEDS / str(seed))
+        log, _ = teach_base(chats, params.sizes.finetune, seed, paths.SEEDS / str(seed))
         told[str(seed)] = log.report()
         logger.info("seeds: %s: loss %s after %s steps", seed, log.losses[-1][1], log.steps)
     write_report(paths.REPORTS / "seeds.json", {"profile": params.profile, "seeds": told})
